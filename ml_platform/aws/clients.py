@@ -1,0 +1,55 @@
+"""One function per boto3 client, with retries and timeouts that suit a platform and not a script.
+
+Endpoint addresses and credentials come from boto3's own environment variables and chains.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+CONTROL = Config(
+    retries={"mode": "standard", "max_attempts": 8},
+    connect_timeout=5,
+    read_timeout=60,
+    user_agent_extra="ml-platform",
+)
+# SageMaker gives a model 60 s to answer; the socket must outlive that, and a retry would score twice.
+RUNTIME = Config(
+    retries={"mode": "standard", "max_attempts": 2},
+    connect_timeout=5,
+    read_timeout=70,
+    max_pool_connections=32,
+    user_agent_extra="ml-platform",
+)
+
+
+@cache
+def s3(region: str) -> "S3Client":
+    """Return the S3 client of a region."""
+    return boto3.client("s3", region_name=region, config=CONTROL)
+
+
+@cache
+def sagemaker(region: str) -> "SageMakerClient":
+    """Return the SageMaker control-plane client of a region."""
+    return boto3.client("sagemaker", region_name=region, config=CONTROL)
+
+
+@cache
+def sagemaker_runtime(region: str) -> "SageMakerRuntimeClient":
+    """Return the client that invokes endpoints in a region."""
+    return boto3.client("sagemaker-runtime", region_name=region, config=RUNTIME)
+
+
+@cache
+def logs(region: str) -> "CloudWatchLogsClient":
+    """Return the CloudWatch Logs client of a region."""
+    return boto3.client("logs", region_name=region, config=CONTROL)

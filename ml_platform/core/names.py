@@ -1,0 +1,70 @@
+"""Every name the platform gives to something in AWS is built here: prefixes, jobs, endpoints, groups.
+
+SageMaker names allow letters, digits and hyphens, at most 63 characters; our model names use underscores.
+"""
+
+import re
+from datetime import date
+
+MAX_SAGEMAKER_NAME = 63
+_FORBIDDEN = re.compile(r"[^a-zA-Z0-9-]+")
+
+
+def sagemaker_name(*parts: str) -> str:
+    """Join parts into a valid SageMaker name; the last part, usually a fingerprint, is never cut.
+
+    Raises:
+        ValueError: When nothing valid is left of a part.
+    """
+    cleaned = [_FORBIDDEN.sub("-", part).strip("-") for part in parts]
+    if not all(cleaned):
+        raise ValueError(f"cannot build a SageMaker name from {parts!r}")
+    *head, last = cleaned
+    room = MAX_SAGEMAKER_NAME - len(last) - 1
+    stem = "-".join(head)[: max(room, 0)].strip("-")
+    return f"{stem}-{last}" if stem else last[:MAX_SAGEMAKER_NAME]
+
+
+def training_job(model: str, fingerprint: str) -> str:
+    """Name of the training job for these inputs: the same inputs give the same job, so it is never paid twice."""
+    return sagemaker_name(model, "train", fingerprint[:16])
+
+
+def transform_job(model: str, fingerprint: str) -> str:
+    """Name of the transform job for these inputs."""
+    return sagemaker_name(model, "score", fingerprint[:16])
+
+
+def endpoint(model: str) -> str:
+    """Name of the model's endpoint."""
+    return sagemaker_name(model)
+
+
+def model_package_group(model: str) -> str:
+    """Name of the group that holds all versions of the model."""
+    return sagemaker_name(model)
+
+
+def deployed_model(model: str, version: int, fingerprint: str) -> str:
+    """Name of the SageMaker model and of the endpoint config that serve one model package version."""
+    return sagemaker_name(model, f"v{version}", fingerprint[:12])
+
+
+def table_prefix(table: str) -> str:
+    """S3 prefix of a partitioned table such as ``payments/transactions``."""
+    return f"tables/{table}/"
+
+
+def table_partition(table: str, day: date) -> str:
+    """S3 key of one daily partition of a table, in Hive style so that Athena and Spark can read it."""
+    return f"{table_prefix(table)}date={day.isoformat()}/part-0.parquet"
+
+
+def model_prefix(model: str, kind: str) -> str:
+    """S3 prefix for one kind of thing a model leaves behind, e.g. ``training-sets`` or ``artifacts``."""
+    return f"models/{model}/{kind}/"
+
+
+def capture_prefix(model: str) -> str:
+    """S3 prefix that the endpoint's data capture writes under."""
+    return f"capture/{model}/"

@@ -1,0 +1,101 @@
+"""All settings, read once from the environment. Local and AWS differ here and nowhere else.
+
+Precedence: environment variables ``ML_PLATFORM_*``, then ``$ML_PLATFORM_HOME/platform.env``, then the defaults
+below, which are the local ones. Endpoint addresses are boto3's own variables (``AWS_ENDPOINT_URL`` and
+``AWS_ENDPOINT_URL_SAGEMAKER``), not ours: unset, boto3 talks to AWS.
+"""
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ml_platform.core.errors import ConfigurationError
+
+DEFAULT_HOME = Path(".ml_platform")
+SIMULATOR = "simulator"
+
+
+class Settings(BaseSettings):
+    """One frozen object that says where the platform runs and how."""
+
+    model_config = SettingsConfigDict(env_prefix="ML_PLATFORM_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=DEFAULT_HOME, description="Local state: Dagster, registries, stand-in, reports.")
+    region: str = Field(default="us-east-1", description="AWS region of every client.")
+    bucket: str = Field(default="ml-platform-local", min_length=3, description="Bucket for all data and artifacts.")
+    role_arn: str = Field(
+        default="arn:aws:iam::000000000000:role/ml-platform-sagemaker",
+        description="Role that SageMaker assumes to run jobs and endpoints.",
+    )
+    training_image: str = Field(
+        default="000000000000.dkr.ecr.us-east-1.amazonaws.com/ml-platform-training:latest",
+        description="Image that answers `train`.",
+    )
+    serving_image: str = Field(
+        default="000000000000.dkr.ecr.us-east-1.amazonaws.com/ml-platform-serving:latest",
+        description="Image that answers `serve`.",
+    )
+    training_instance_type: str = Field(default="ml.m5.large", description="Instance type of training jobs.")
+    hosting_instance_type: str = Field(default="ml.m5.large", description="Instance type of endpoints.")
+    max_training_seconds: int = Field(default=3600, gt=60, description="A training job is stopped after this.")
+    poll_seconds: float = Field(
+        default=0.5, gt=0, description="Pause between two looks at a job or endpoint. Use 15 or more on AWS."
+    )
+
+    source: str = Field(
+        default=SIMULATOR,
+        description="`simulator`, or a path or s3:// address of Parquet or CSV transactions.",
+    )
+    source_columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Our column -> the source's column, as JSON; columns with the same name need no entry.",
+    )
+    source_label_delay_days: int = Field(
+        default=7, ge=0, description="Known time of a label whose source does not say when it became known."
+    )
+    history_start: date = Field(default=date(2026, 1, 5), description="First day: start of all daily partitions.")
+    simulator_seed: int = Field(default=7, description="Seed of the payments simulator.")
+    simulator_customers: int = Field(default=1000, gt=0, description="Cards in the simulated world.")
+    simulator_terminals: int = Field(default=2000, gt=0, description="Terminals in the simulated world.")
+    simulator_shift_day: int | None = Field(
+        default=None, ge=0, description="Day on which the simulated world changes: prices rise. None: never."
+    )
+
+    approve_by_gate: bool = Field(
+        default=False,
+        description="Register packages that pass the gate as Approved instead of PendingManualApproval.",
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings from the environment and the home's ``platform.env``.
+
+        Raises:
+            ConfigurationError: When a variable cannot be used; the message names each one.
+        """
+        home = Path(os.environ.get("ML_PLATFORM_HOME", DEFAULT_HOME))
+        try:
+            settings = cls(_env_file=home / "platform.env")  # type: ignore[call-arg]  # pydantic-settings' own argument
+        except ValidationError as error:
+            problems = "; ".join(
+                f"ML_PLATFORM_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+                for problem in error.errors()
+            )
+            raise ConfigurationError(
+                f"Settings cannot be used: {problems}. See .env.example for every variable and its default."
+            ) from error
+        return settings.model_copy(update={"home": home.absolute()})
+
+    @property
+    def dagster_home(self) -> Path:
+        """Directory that holds Dagster's storage and ``dagster.yaml``."""
+        return self.home / "dagster"
+
+    @property
+    def feast_home(self) -> Path:
+        """Directory that holds Feast's registry and online store when they are local."""
+        return self.home / "feast"
