@@ -1,4 +1,4 @@
-"""Fixtures every test may use: real services on loopback, one set per test process, and nothing of this machine's AWS."""
+"""Fixtures every test may use: real services on loopback, one set per test process, nothing of this machine's AWS."""
 
 import os
 import socket

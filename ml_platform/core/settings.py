@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         """
         home = Path(os.environ.get("ML_PLATFORM_HOME", DEFAULT_HOME))
         try:
-            settings = cls(_env_file=home / "platform.env")  # type: ignore[call-arg]  # pydantic-settings' own argument
+            settings = cls(_env_file=home / "platform.env")
         except ValidationError as error:
             problems = "; ".join(
                 f"ML_PLATFORM_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
