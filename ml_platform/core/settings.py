@@ -65,6 +65,10 @@ class Settings(BaseSettings):
         default=None, ge=0, description="Day on which the simulated world changes: prices rise. None: never."
     )
 
+    ground_port: int = Field(default=5560, ge=1024, le=65535, description="Local S3 and other ground services.")
+    sagemaker_port: int = Field(default=5561, ge=1024, le=65535, description="Local SageMaker stand-in.")
+    dagster_port: int = Field(default=3000, ge=1024, le=65535, description="Dagster's UI under `ml-platform dev`.")
+
     approve_by_gate: bool = Field(
         default=False,
         description="Register packages that pass the gate as Approved instead of PendingManualApproval.",
