@@ -1,0 +1,1 @@
+"""The ``ml-platform`` command. It may import everything; nothing imports it."""

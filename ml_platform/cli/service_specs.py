@@ -1,0 +1,108 @@
+"""What the local services are: how each is started, where it listens, how it is recognised.
+
+Starting and stopping them is ``services``.
+"""
+
+import http.client
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_platform.cli.environment import local_environment
+from ml_platform.cli.processes import LOOPBACK, ProcessRecord
+from ml_platform.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How one service is started and recognised."""
+
+    name: str
+    title: str
+    port: int
+    health: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    @property
+    def port_variable(self) -> str:
+        """The environment variable that moves the service to another port."""
+        return f"ML_PLATFORM_{self.name.upper()}_PORT"
+
+    def healthy(self) -> bool:
+        """Whether the service answers that it is ready."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2)
+        try:
+            connection.request("GET", self.health)
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def ground(settings: Settings) -> Service:
+    """The ground services: everything of AWS that the platform uses except SageMaker."""
+    state = settings.home / "ground"
+    return Service(
+        name="ground",
+        title="ground services (S3, logs, events)",
+        port=settings.ground_port,
+        health="/_ministack/health",
+        command=(str(Path(sys.executable).with_name("ministack")),),
+        environment={
+            "BIND_HOST": LOOPBACK,
+            "GATEWAY_PORT": str(settings.ground_port),
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "S3_PERSIST": "1",
+            "PERSIST_STATE": "1",
+            "S3_DATA_DIR": str(state / "s3"),
+            "STATE_DIR": str(state / "state"),
+            "LOG_LEVEL": "WARNING",
+        },
+    )
+
+
+def stand_in(settings: Settings) -> Service:
+    """The SageMaker stand-in."""
+    state = settings.home / "sagemaker"
+    return Service(
+        name="sagemaker",
+        title="SageMaker stand-in",
+        port=settings.sagemaker_port,
+        health="/health",
+        command=(
+            *(sys.executable, "-m", "ml_platform.local_sagemaker"),
+            *("--home", str(state), "--port", str(settings.sagemaker_port), "--images", str(state / "images.json")),
+        ),
+        environment=local_environment(settings),
+    )
+
+
+def image_commands(settings: Settings) -> dict[str, dict[str, list[str]]]:
+    """What the stand-in runs for each of our images: the containers' own entry points in this environment."""
+    images: dict[str, dict[str, list[str]]] = {}
+    for image, module, verb in (
+        (settings.training_image, "training", "train"),
+        (settings.serving_image, "serving", "serve"),
+    ):
+        images.setdefault(image, {})[verb] = [sys.executable, "-m", f"ml_platform.containers.{module}", verb]
+    return images
+
+
+def record_path(settings: Settings, name: str) -> Path:
+    """Return where the process record of a service is kept."""
+    return settings.home / "run" / f"{name}.json"
+
+
+def is_running(settings: Settings, service: Service) -> bool:
+    """Whether a process of ours serves this service now."""
+    record = ProcessRecord.read(record_path(settings, service.name))
+    return record is not None and record.alive() and record.port == service.port and service.healthy()
+
+
+def local_services(settings: Settings) -> tuple[Service, ...]:
+    """All local services, in the order in which they start."""
+    return ground(settings), stand_in(settings)
