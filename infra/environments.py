@@ -1,0 +1,22 @@
+"""One frozen description per environment. Sizes and retention differ here; stacks never branch on a name."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where one copy of the platform runs."""
+
+    name: str
+    account: str | None
+    """None: the account of the credentials that deploy."""
+    region: str
+    capture_retention_days: int
+    """Captured requests hold card data: keep them only as long as monitoring and disputes need."""
+    log_retention_days: int
+
+
+ENVIRONMENTS = (
+    Environment("dev", account=None, region="us-east-1", capture_retention_days=90, log_retention_days=30),
+    Environment("prod", account=None, region="us-east-1", capture_retention_days=400, log_retention_days=400),
+)

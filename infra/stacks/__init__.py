@@ -1,0 +1,1 @@
+"""Stacks by logical unit; stateful ones apart from stateless ones."""
