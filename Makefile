@@ -1,0 +1,72 @@
+# Two commands do all set-up on a machine with Python and make: `make demo` and `make test`.
+.DEFAULT_GOAL := menu
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV := uv==0.13.9
+# The first interpreter that starts and is a version we support. A shim that is merely on the PATH does not count.
+PYTHON ?= $(shell for python in python3.12 python3.11 python3 python; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
+WORKERS ?= 2
+
+# With this set Python would compile Dagster anew in every process: twice its import time.
+unexport PYTHONDONTWRITEBYTECODE
+# Our virtual environment must not see packages of another one.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: menu setup demo dev test test-loop lint types check handbook bench-tax synth clean
+
+menu:
+	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1#\2/p' Makefile | column -t -s '#'
+
+setup: $(INSTALLED) ## Create .venv and install the locked dependencies; the others do it by themselves
+
+demo: $(INSTALLED) ## See the whole loop on this machine, in under five minutes
+	$(BIN)/ml-platform demo
+
+dev: $(INSTALLED) ## Local services and Dagster's UI until Ctrl-C
+	@exec $(BIN)/ml-platform dev
+
+test: $(INSTALLED) ## Every test that needs no AWS account
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not aws and not node"
+
+test-loop: $(INSTALLED) ## The life-cycle tests only: a bad model is stopped, a bad rollout comes back
+	$(BIN)/pytest tests/loop -m "not aws"
+
+lint: $(INSTALLED) ## Style, formatting and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(INSTALLED) ## Static types
+	$(BIN)/mypy -p ml_platform
+
+check: lint types test ## Everything CI runs
+
+handbook: $(INSTALLED) ## The Fraud Detection Handbook's data and figures: make handbook DATA=<parquet>
+	$(BIN)/ml-platform handbook --data "$(or $(DATA),$(error Say which data: make handbook DATA=path/to/handbook_transactions.parquet))"
+
+bench-tax: $(INSTALLED) ## What the platform costs against one plain script doing the same work
+	$(BIN)/python -m bench.tax
+
+synth: $(INSTALLED) ## Synthesize the AWS stacks (needs node)
+	$(MAKE) --directory infra synth
+
+clean: ## Delete .venv and the local state in .ml_platform
+	rm -rf $(VENV) .ml_platform .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build ./*.egg-info
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and none was found. Install one, or say where it is:" \
+		"make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(BIN)/python -c 'import sys, pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \
+		echo "$(PYTHON) cannot create a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing the locked dependencies into $(VENV) (1.2 GB, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
+	@# pip is slower but knows the pip.conf of machines behind a package mirror.
+	@UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || \
+		{ echo "uv could not install them; trying pip"; $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
