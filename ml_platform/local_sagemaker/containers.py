@@ -1,0 +1,254 @@
+"""Runs an image's command as a real process that finds SageMaker's files under ``/opt/ml``.
+
+Two runners behind one interface. ``NamespaceRunner`` (Linux) gives the process a private ``/opt/ml``, its own process
+tree and host name, without root and without Docker. ``PlainRunner`` (everywhere else) points ``SAGEMAKER_BASE_DIR``
+at the files. Which file goes where is the caller's business: it fills ``base_dir / "ml"``, which becomes ``/opt/ml``.
+"""
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ml_platform.local_sagemaker.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+LogLine = Callable[[str], None]
+STOP_SECONDS = 120
+MAX_LINE_BYTES = 200_000
+SETPRIV = shutil.which("setpriv")
+
+# Runs as root of a new user, mount and process namespace. $1: base directory, $2: host name; the rest: the command.
+# A machine without /opt/ml, whose /opt we may not write, gets an empty /opt with its old entries bound back.
+ENTER = """
+set -e
+base=$1; name=$2; shift 2
+if [ ! -d /opt/ml ]; then
+  mkdir -p "$base/opt"
+  mount --rbind /opt "$base/opt"
+  mount -t tmpfs -o mode=755 tmpfs /opt
+  for entry in "$base"/opt/*; do
+    target=/opt/${entry##*/}
+    if [ -L "$entry" ]; then cp -P "$entry" "$target"
+    elif [ -d "$entry" ]; then mkdir "$target"; mount --rbind "$entry" "$target"
+    elif [ -e "$entry" ]; then : > "$target"; mount --bind "$entry" "$target"
+    fi
+  done
+  mkdir /opt/ml
+fi
+mount --bind "$base/ml" /opt/ml
+if [ -n "$name" ]; then
+  hostname "$name"
+  { cat /etc/hosts; echo "127.0.0.1 $name"; } > "$base/hosts"
+  mount --bind "$base/hosts" /etc/hosts
+fi
+cd /
+exec "$@"
+"""
+
+
+class Process:
+    """A running container: its first process (PID 1) and everything that one started."""
+
+    def __init__(self, process: asyncio.subprocess.Process, first_pid: Callable[[], int | None], log: LogLine) -> None:
+        self._process = process
+        self._first_pid = first_pid
+        self._reader = asyncio.get_running_loop().create_task(self._read(log))
+
+    @property
+    def pid(self) -> int:
+        """Process id, on this machine, of what we started; killing it kills the container."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the container has not ended."""
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """Wait for the end and for the last log line; return the exit code (128 + n for signal n, as Docker does)."""
+        code = await self._process.wait()
+        self._kill_group()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._reader, 2)
+        return code if code >= 0 else 128 - code
+
+    def terminate(self) -> None:
+        """Send SIGTERM to PID 1 only, as SageMaker does: a PID 1 without a handler for it does not notice."""
+        pid = self._first_pid()
+        if self.running and pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the whole container now."""
+        if self.running:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        self._kill_group()
+
+    async def stop(self, clock: Clock, grace_seconds: float = STOP_SECONDS) -> int:
+        """SIGTERM, then SIGKILL when the (scaled) grace is over; return the exit code."""
+        self.terminate()
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(self.wait(), clock.real_seconds(grace_seconds))
+        self.kill()
+        return await self.wait()
+
+    def _kill_group(self) -> None:
+        # Each container leads its own process group; what PID 1 left behind there ends with it.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _read(self, log: LogLine) -> None:
+        stream = self._process.stdout
+        assert stream is not None  # noqa: S101 - opened as a pipe in _start
+        rest = b""
+        while chunk := await stream.read(1 << 16):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > MAX_LINE_BYTES:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                log(line.rstrip(b"\r").decode(errors="replace"))
+        if rest:
+            log(rest.decode(errors="replace"))
+
+
+class Runner(Protocol):
+    """How containers run on this machine."""
+
+    @property
+    def host_name(self) -> str:
+        """Name under which a container reaches itself."""
+        ...
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        base_dir: Path,
+        environment: Mapping[str, str],
+        log: LogLine,
+        *,
+        isolate_network: bool = False,
+    ) -> Process:
+        """Start a command that sees ``base_dir / "ml"`` as its ``/opt/ml`` and nothing of our environment.
+
+        Raises:
+            OSError: When the command cannot be started.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class PlainRunner:
+    """A plain child process: ``SAGEMAKER_BASE_DIR`` stands for ``/opt/ml``. No isolation of files or processes."""
+
+    # Toolkits resolve the host name; without a namespace only this one resolves.
+    host_name: str = "localhost"
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        base_dir: Path,
+        environment: Mapping[str, str],
+        log: LogLine,
+        *,
+        isolate_network: bool = False,
+    ) -> Process:
+        """Start the command; see ``Runner``."""
+        if isolate_network:
+            logger.warning("EnableNetworkIsolation has no effect here: it needs Linux namespaces")
+        base = {"SAGEMAKER_BASE_DIR": str(base_dir / "ml")}
+        process = await _start(argv, base_dir, base | dict(environment))
+        return Process(process, lambda: process.pid, log)
+
+
+@dataclass(frozen=True)
+class NamespaceRunner:
+    """A child in Linux namespaces of its own: private ``/opt/ml``, PID 1, host name ``algo-1``."""
+
+    unshare: tuple[str, ...]
+    host_name: str = "algo-1"
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        base_dir: Path,
+        environment: Mapping[str, str],
+        log: LogLine,
+        *,
+        isolate_network: bool = False,
+    ) -> Process:
+        """Start the command; see ``Runner``."""
+        command = self.command(argv, base_dir, isolate_network=isolate_network)
+        process = await _start(command, base_dir, environment)
+        return Process(process, lambda: _only_child(process.pid), log)
+
+    def command(self, argv: Sequence[str], base_dir: Path, *, isolate_network: bool = False) -> list[str]:
+        """Return the argument list that enters the namespaces and then becomes ``argv``."""
+        network = ["--net"] if isolate_network else []
+        return [*self.unshare, *network, "/bin/sh", "-c", ENTER, "enter", str(base_dir), self.host_name, *argv]
+
+
+def choose_runner() -> Runner:
+    """Return the namespace runner when a trial with this very interpreter works here, else the plain one."""
+    always = ("--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+    check = [sys.executable, "-I", "-S", "-c", "import os; os.listdir('/opt/ml')"]
+    # Root may run its containers as real root only where a user namespace is refused or hides our interpreter.
+    for who in (("--user", "--map-root-user"), ()):
+        runner = NamespaceRunner(unshare=("unshare", *who, *always))
+        with tempfile.TemporaryDirectory() as folder:
+            base = Path(folder)
+            (base / "ml").mkdir()
+            with suppress(OSError, subprocess.SubprocessError):
+                subprocess.run(runner.command(check, base), check=True, capture_output=True, timeout=20)
+                return runner
+    return PlainRunner()
+
+
+async def _start(argv: Sequence[str], base_dir: Path, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    for folder in ("ml", "tmp", "home"):
+        (base_dir / folder).mkdir(parents=True, exist_ok=True)
+    # When the service is killed with -9 the kernel ends its containers; elsewhere `recover` has to.
+    guard = [SETPRIV, "--pdeathsig", "KILL"] if SETPRIV else []
+    return await asyncio.create_subprocess_exec(
+        *guard,
+        *argv,
+        cwd=base_dir,
+        env=_image_environment(base_dir) | dict(environment),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def _image_environment(base_dir: Path) -> dict[str, str]:
+    """What an image's own ENV lines would say. Nothing else of this process's environment reaches a container."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(base_dir / "home"),
+        "TMPDIR": str(base_dir / "tmp"),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _only_child(pid: int) -> int | None:
+    """Return the host's process id of a namespace's PID 1: the only child of ``unshare``."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # pid (name) state parent ...; the name may hold spaces and parentheses.
+            if int(status.read_text().rpartition(")")[2].split()[1]) == pid:
+                return int(status.parent.name)
+    return None
