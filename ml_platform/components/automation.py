@@ -1,0 +1,21 @@
+"""Named automation conditions, each with the reason for it. The label is what the UI shows as the cause of a run."""
+
+import dagster as dg
+
+
+def when_upstream_is_good() -> dg.AutomationCondition:
+    """Run on new upstream results, but never on results that failed a blocking check.
+
+    ``eager`` alone ignores blocking checks: a blocking check stops its own run, not the next one.
+    """
+    good = dg.AutomationCondition.all_deps_blocking_checks_passed().with_label("upstream passed its blocking checks")
+    return (dg.AutomationCondition.eager().with_label("upstream changed") & good).with_label(
+        "upstream changed and is good"
+    )
+
+
+def every_hour() -> dg.AutomationCondition:
+    """Run five minutes past the hour on the hour that has ended: captured requests are written within seconds."""
+    cron = dg.AutomationCondition.cron_tick_passed("5 * * * *").since_last_handled()
+    latest = dg.AutomationCondition.in_latest_time_window()
+    return (cron & latest & ~dg.AutomationCondition.in_progress()).with_label("an hour of traffic is complete")

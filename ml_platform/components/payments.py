@@ -1,0 +1,11 @@
+"""Keys of the shared payment assets that every model builds on. They are defined in ``defs``; the graph test in
+``tests/defs`` fails when one of these names nothing.
+"""
+
+import dagster as dg
+
+TRANSACTIONS = dg.AssetKey(["payments", "transactions"])
+FRAUD_LABELS = dg.AssetKey(["payments", "fraud_labels"])
+CARD_ACTIVITY = dg.AssetKey(["payments", "card_activity"])
+TERMINAL_RISK = dg.AssetKey(["payments", "terminal_risk"])
+ONLINE_FEATURES = dg.AssetKey(["payments", "online_features"])

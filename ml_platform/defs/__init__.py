@@ -1,0 +1,1 @@
+"""What exists once: payments and features, schedules, sensors, resources; and one folder per model in ``models``."""
