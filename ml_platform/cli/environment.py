@@ -44,6 +44,13 @@ def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
 
 
+def for_children(environment: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a service: the caller's, less what would steer or slow it, and its own."""
+    # With PYTHONDONTWRITEBYTECODE every process would compile our modules anew.
+    kept = {name: value for name, value in without_aws(environment).items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONUNBUFFERED": "1", **extra}
+
+
 @contextmanager
 def exported(variables: Mapping[str, str]) -> Iterator[None]:
     """Have exactly these AWS settings, and these other variables, in the environment for a while."""

@@ -5,9 +5,9 @@ never overwritten.
 """
 
 import fcntl
-import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -58,6 +58,18 @@ retention:
       failure: 30
       success: 30
 """
+
+
+class AlreadyRunningError(ConfigurationError):
+    """Another process does, in this home, what only one may do at a time. ``owner`` says which."""
+
+    def __init__(self, home: Path, purpose: str, owner: str) -> None:
+        self.owner = owner
+        super().__init__(
+            f"The {purpose} of {home} is already run by {owner}. Wait for it or stop it. To run a second platform "
+            f"beside it, set ML_PLATFORM_HOME and the ports: ML_PLATFORM_GROUND_PORT, ML_PLATFORM_SAGEMAKER_PORT, "
+            f"ML_PLATFORM_DAGSTER_PORT."
+        )
 
 
 def checkout() -> Path | None:
@@ -132,7 +144,7 @@ def only_one(home: Path, purpose: str) -> Iterator[None]:
     """Hold the home's lock for a purpose; the system releases it even when this process is killed.
 
     Raises:
-        ConfigurationError: When another process holds it.
+        AlreadyRunningError: When another process holds it.
     """
     path = home / "run" / f"{purpose}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,23 +152,12 @@ def only_one(home: Path, purpose: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigurationError(
-                f"Another `ml-platform {purpose}` ({lock_owner(home, purpose)}) already runs in {home}. "
-                f"Wait for it or stop it; to run a second platform, set ML_PLATFORM_HOME and the three "
-                f"ML_PLATFORM_*_PORT variables."
-            ) from error
+            file.seek(0)
+            raise AlreadyRunningError(home, purpose, file.read() or "another process") from error
         file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid()}))
+        file.write(f"`{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:80]}` (process {os.getpid()})")
         file.flush()
         yield
-
-
-def lock_owner(home: Path, purpose: str) -> str:
-    """Say which process holds, or last held, a lock."""
-    try:
-        return f"process {json.loads((home / 'run' / f'{purpose}.lock').read_text())['pid']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "its process id is unknown"
 
 
 def _write_if_absent(path: Path, content: str) -> None:

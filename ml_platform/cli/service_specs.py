@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml_platform.cli.environment import local_environment
+from ml_platform.cli.home import checkout
 from ml_platform.cli.processes import LOOPBACK, ProcessRecord
 from ml_platform.core.settings import Settings
 
@@ -24,22 +25,15 @@ class Service:
     health: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    directory: Path | None = None
+    """Where it runs; None: where its caller does."""
+    stop_seconds: float = 10
+    """How long it may take to stop by itself."""
 
     @property
     def port_variable(self) -> str:
         """The environment variable that moves the service to another port."""
         return f"ML_PLATFORM_{self.name.upper()}_PORT"
-
-    def healthy(self) -> bool:
-        """Whether the service answers that it is ready."""
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2)
-        try:
-            connection.request("GET", self.health)
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
 
 def ground(settings: Settings) -> Service:
@@ -62,6 +56,7 @@ def ground(settings: Settings) -> Service:
             "STATE_DIR": str(state / "state"),
             "LOG_LEVEL": "WARNING",
         },
+        directory=settings.home,
     )
 
 
@@ -78,6 +73,26 @@ def stand_in(settings: Settings) -> Service:
             *("--home", str(state), "--port", str(settings.sagemaker_port), "--images", str(state / "images.json")),
         ),
         environment=local_environment(settings),
+        directory=settings.home,
+    )
+
+
+def dagster_ui(settings: Settings) -> Service:
+    """Dagster's webserver, daemon and code server, as ``dagster dev`` starts them."""
+    root = checkout()
+    # Installed without a checkout there is no workspace file, and the module alone says the same.
+    target = ("-w", str(root / "workspace.yaml")) if root else ("-m", "ml_platform.definitions")
+    return Service(
+        name="dagster",
+        title="Dagster UI",
+        port=settings.dagster_port,
+        health="/server_info",
+        command=(
+            *(sys.executable, "-m", "dagster", "dev", *target),
+            *("-h", LOOPBACK, "-p", str(settings.dagster_port)),
+        ),
+        environment=local_environment(settings),
+        stop_seconds=20,
     )
 
 
@@ -92,17 +107,39 @@ def image_commands(settings: Settings) -> dict[str, dict[str, list[str]]]:
     return images
 
 
-def record_path(settings: Settings, name: str) -> Path:
-    """Return where the process record of a service is kept."""
-    return settings.home / "run" / f"{name}.json"
-
-
-def is_running(settings: Settings, service: Service) -> bool:
-    """Whether a process of ours serves this service now."""
-    record = ProcessRecord.read(record_path(settings, service.name))
-    return record is not None and record.alive() and record.port == service.port and service.healthy()
-
-
 def local_services(settings: Settings) -> tuple[Service, ...]:
-    """All local services, in the order in which they start."""
+    """What stands in for AWS, in the order in which it starts."""
     return ground(settings), stand_in(settings)
+
+
+def record_path(home: Path, name: str) -> Path:
+    """Return where the process record of a service is kept."""
+    return home / "run" / f"{name}.json"
+
+
+def is_running(home: Path, service: Service) -> bool:
+    """Whether a process of ours serves this service now, on whatever port it was started."""
+    record = ProcessRecord.read(record_path(home, service.name))
+    return record is not None and record.port is not None and record.alive() and answers(record.port, service.health)
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether a loopback port answers a GET with 200."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def running_settings(settings: Settings) -> Settings:
+    """Return the settings with the ports that running services really have."""
+    ports = {}
+    for service in (*local_services(settings), dagster_ui(settings)):
+        record = ProcessRecord.read(record_path(settings.home, service.name))
+        if record is not None and record.port is not None and record.alive():
+            ports[f"{service.name}_port"] = record.port
+    return settings.model_copy(update=ports)
