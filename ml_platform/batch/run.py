@@ -1,0 +1,157 @@
+"""Score a frame of transactions with a model package: CSV up, transform job, scores down as Parquet."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from ml_platform.aws import endpoints, transform_jobs
+from ml_platform.aws.model_packages import ModelPackage
+from ml_platform.aws.objects import ObjectStore
+from ml_platform.batch import output
+from ml_platform.batch.transform_request import transform_job_request
+from ml_platform.core import names
+from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
+from ml_platform.core.errors import JobFailedError
+from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_json, fingerprint_parts
+from ml_platform.core.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInputs:
+    """What to score, and with which version."""
+
+    model: str
+    package: ModelPackage
+    frame: "pl.DataFrame"
+    """``transaction_id`` and the features."""
+    features: Sequence[str]
+    """The model's features in its order."""
+
+
+class BatchScores(BaseModel):
+    """Scores of a set of transactions by one model package; every row that was sent has exactly one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    job_name: str
+    job_arn: str
+    package_arn: str
+    version: int
+    rows: int
+    fingerprint: str
+    scores_uri: str
+    mean_score: float
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+def score_batch(
+    settings: Settings,
+    store: ObjectStore,
+    inputs: BatchInputs,
+    *,
+    on_log: Callable[[str], None] = lambda _: None,
+    stop_on_interrupt: bool = True,
+    clock: Clock = utc_now,
+    sleep: Sleep = sleep,
+) -> BatchScores:
+    """Return the scores of the rows; the job that makes them runs only if none did so before.
+
+    Args:
+        settings: Instance type, role, region.
+        store: Bucket for input and output.
+        inputs: Rows and model package.
+        on_log: Gets the job's log lines.
+        stop_on_interrupt: Whether an interruption of ours stops the job.
+        clock: Present instant.
+        sleep: Waits between two looks.
+
+    Raises:
+        SourceDataError: When the rows cannot be sent.
+        JobFailedError: When the job failed, or its rows do not reconcile with ours.
+        JobStoppedError: When the job was stopped.
+    """
+    rows = output.to_csv(inputs.frame, inputs.features)
+    fingerprint = _fingerprint(inputs, rows)
+    prefix = f"{names.model_prefix(inputs.model, 'batch-scores')}{fingerprint[:16]}/"
+    answer_key = f"{prefix}output/rows.csv.out"
+    request = transform_job_request(
+        settings,
+        model=inputs.model,
+        sagemaker_model=_ensure_model(settings, inputs.model, inputs.package),
+        fingerprint=fingerprint,
+        input_uri=store.put(f"{prefix}input/rows.csv", rows, "text/csv"),
+        output_uri=store.uri(f"{prefix}output"),
+    )
+    name = transform_jobs.start_or_adopt(settings.region, request, usable=lambda _: store.exists(answer_key))
+    job = transform_jobs.follow(
+        settings.region,
+        name,
+        on_log=on_log,
+        clock=clock,
+        sleep=sleep,
+        poll_seconds=settings.poll_seconds,
+        stop_on_interrupt=stop_on_interrupt,
+    )
+    scores = _reconciled(name, inputs, store.get(answer_key))
+    return BatchScores(
+        model=inputs.model,
+        job_name=job.name,
+        job_arn=job.arn,
+        package_arn=inputs.package.arn,
+        version=inputs.package.version,
+        rows=scores.height,
+        fingerprint=fingerprint,
+        scores_uri=_write(store, f"{prefix}scores.parquet", scores),
+        mean_score=float(scores["score"].sum()) / max(scores.height, 1),
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+    )
+
+
+def _fingerprint(inputs: BatchInputs, rows: bytes) -> str:
+    return fingerprint_parts(
+        {
+            "rows": fingerprint_bytes(rows),
+            "package": inputs.package.arn,
+            "artifact": inputs.package.artifact_uri,
+            "features": fingerprint_json(list(inputs.features)),
+        }
+    )
+
+
+def _reconciled(job: str, inputs: BatchInputs, answer: bytes) -> "pl.DataFrame":
+    scores = output.parse(answer)
+    verdict = output.reconcile(inputs.frame[output.ID].to_list(), scores)
+    if not verdict.passed:
+        raise JobFailedError(f"Transform job {job} does not account for every row: {'; '.join(verdict.failures)}.")
+    return scores
+
+
+def read_scores(store: ObjectStore, scores: BatchScores) -> "pl.DataFrame":
+    """Return the columns ``transaction_id`` and ``score``."""
+    import polars as pl
+
+    return pl.read_parquet(io.BytesIO(store.get(store.key(scores.scores_uri))))
+
+
+def _ensure_model(settings: Settings, model: str, package: ModelPackage) -> str:
+    """Create the SageMaker model of a package unless it is there; its name covers what is in it."""
+    content = fingerprint_json([package.arn, package.artifact_uri, package.image, settings.role_arn])
+    name = names.sagemaker_name(model, f"v{package.version}", "batch", content[:12])
+    endpoints.create_model(settings.region, endpoints.model_request(name, package.arn, settings.role_arn))
+    return name
+
+
+def _write(store: ObjectStore, key: str, scores: "pl.DataFrame") -> str:
+    buffer = io.BytesIO()
+    scores.write_parquet(buffer, compression="zstd")
+    return store.put(key, buffer.getvalue())

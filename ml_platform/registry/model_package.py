@@ -1,0 +1,124 @@
+"""Registering a candidate as a model package, and approving or rejecting a package.
+
+Whether a candidate deserves it is ``evaluation``; looking packages up is ``registry.lookup``.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml_platform.aws import model_packages
+from ml_platform.aws.model_packages import ModelPackage
+from ml_platform.core import names
+from ml_platform.core.errors import ConfigurationError
+from ml_platform.core.settings import Settings
+from ml_platform.registry import lookup
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType, TransformInstanceTypeType
+    from mypy_boto3_sagemaker.type_defs import CreateModelPackageInputTypeDef
+
+CONTENT_TYPES = ("text/csv", "application/json", "application/jsonlines")
+MAX_PROPERTY = 256
+
+
+class Submission(BaseModel):
+    """A candidate with the evidence that speaks for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    artifact_uri: str
+    fingerprint: str = Field(description="The candidate's: registering the same one twice gives the same package.")
+    training_job: str
+    training_set_fingerprint: str
+    report_uri: str = Field(description="Address of the evaluation report, a JSON document.")
+    metrics: dict[str, float] = Field(default={}, description="Headline metrics, shown with the package.")
+    description: str = ""
+
+
+def register(settings: Settings, submission: Submission, *, approve_because: str | None = None) -> ModelPackage:
+    """Return the package of a candidate, registering it if it is not there.
+
+    Args:
+        settings: Image, instance types and region.
+        submission: The candidate.
+        approve_because: Approve a package that is still pending, for this reason. A rejection is never overruled.
+    """
+    group = names.model_package_group(submission.model)
+    model_packages.ensure_group(
+        settings.region, group, f"Versions of {submission.model}", {"ml-platform:model": submission.model}
+    )
+    package = lookup.find_by_fingerprint(settings.region, group, submission.fingerprint)
+    if package is None:
+        arn = model_packages.register(settings.region, model_package_request(settings, submission))
+        package = _existing(settings.region, arn)
+    if approve_because is not None and package.status == model_packages.PENDING:
+        package = approve(settings.region, package.arn, "gate", approve_because)
+    return package
+
+
+def approve(region: str, arn: str, by: str, reason: str) -> ModelPackage:
+    """Approve a package: from now on it may be deployed. Approving an approved one changes nothing."""
+    return _decide(region, arn, model_packages.APPROVED, by, reason)
+
+
+def reject(region: str, arn: str, by: str, reason: str) -> ModelPackage:
+    """Reject a package."""
+    return _decide(region, arn, model_packages.REJECTED, by, reason)
+
+
+def _decide(region: str, arn: str, status: model_packages.Approval, by: str, reason: str) -> ModelPackage:
+    package = _existing(region, arn)
+    if package.status == status:
+        return package
+    model_packages.set_status(region, arn, status, f"{status} by {by}: {reason}")
+    return _existing(region, arn)
+
+
+def _existing(region: str, arn: str) -> ModelPackage:
+    package = model_packages.describe(region, arn)
+    if package is None:
+        raise ConfigurationError(f"There is no model package {arn}. `ml-platform status` lists the packages.")
+    return package
+
+
+def model_package_request(settings: Settings, submission: Submission) -> "CreateModelPackageInputTypeDef":
+    """Build the request that registers a candidate, always pending.
+
+    Approval is a second call: only that one can carry a reason. A package has no tags, AWS uses its group's.
+    """
+    hosting = cast("ProductionVariantInstanceTypeType", settings.hosting_instance_type)
+    transform = cast("TransformInstanceTypeType", settings.hosting_instance_type)
+    return {
+        "ModelPackageGroupName": names.model_package_group(submission.model),
+        "ModelPackageDescription": submission.description or f"Candidate {submission.fingerprint[:12]}",
+        "InferenceSpecification": {
+            "Containers": [{"Image": settings.serving_image, "ModelDataUrl": submission.artifact_uri}],
+            "SupportedContentTypes": list(CONTENT_TYPES),
+            "SupportedResponseMIMETypes": list(CONTENT_TYPES),
+            "SupportedRealtimeInferenceInstanceTypes": [hosting],
+            "SupportedTransformInstanceTypes": [transform],
+        },
+        "ModelMetrics": {
+            "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": submission.report_uri}}
+        },
+        "ModelApprovalStatus": model_packages.PENDING,
+        "CustomerMetadataProperties": lineage(submission),
+        # SageMaker itself refuses to register the same candidate twice, should two runs race.
+        "ClientToken": submission.fingerprint[:36],
+    }
+
+
+def lineage(submission: Submission) -> dict[str, str]:
+    """Return what a package says about where it comes from; values are cut to what SageMaker allows."""
+    properties: Mapping[str, str] = {
+        lookup.FINGERPRINT: submission.fingerprint,
+        "model": submission.model,
+        "training_job": submission.training_job,
+        "training_set_fingerprint": submission.training_set_fingerprint,
+        "report_uri": submission.report_uri,
+        **{name: repr(value) for name, value in submission.metrics.items()},
+    }
+    return {key: value[:MAX_PROPERTY] for key, value in properties.items() if value}

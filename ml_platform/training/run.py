@@ -1,0 +1,140 @@
+"""Train a candidate: from a training set in S3 to a model artifact in S3, at most once for the same inputs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+import ml_platform
+from ml_platform.aws import training_jobs
+from ml_platform.aws.objects import ObjectStore
+from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
+from ml_platform.core.errors import ArtifactError
+from ml_platform.core.fingerprint import fingerprint_json, fingerprint_parts, fingerprint_tree
+from ml_platform.core.settings import Settings
+from ml_platform.training.job_request import METRICS, training_job_request
+
+if TYPE_CHECKING:
+    from ml_platform.modeling.hyperparameters import HyperParameters
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInputs:
+    """Everything a candidate is made of. The fingerprint field of the hyper-parameters is set by ``train``."""
+
+    model: str
+    channels: Mapping[str, str]
+    """Channel name to S3 prefix: ``train`` and usually ``validation``."""
+    training_set_fingerprint: str
+    hyperparameters: "HyperParameters"
+    metrics: Sequence[str] = METRICS
+
+
+class Candidate(BaseModel):
+    """A trained model that nobody has judged yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    job_name: str
+    job_arn: str
+    artifact_uri: str
+    fingerprint: str
+    training_set_fingerprint: str
+    metrics: dict[str, float]
+    billable_seconds: int
+    instance_type: str
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+def candidate_fingerprint(settings: Settings, inputs: TrainingInputs) -> str:
+    """Return the fingerprint over everything a candidate depends on: data, parameters, image and code."""
+    parameters = inputs.hyperparameters.model_dump(mode="json", exclude={"fingerprint"})
+    return fingerprint_parts(
+        {
+            "training_set": inputs.training_set_fingerprint,
+            "hyperparameters": fingerprint_json(parameters),
+            "image": settings.training_image,
+            "code": container_code_fingerprint(),
+        }
+    )
+
+
+def container_code_fingerprint() -> str:
+    """Return the fingerprint of the code that runs inside the training container."""
+    package = Path(ml_platform.__file__).parent
+    return fingerprint_parts(
+        {part: fingerprint_tree(package / part) for part in ("containers/training", "modeling", "core")}
+    )
+
+
+def train(
+    settings: Settings,
+    store: ObjectStore,
+    inputs: TrainingInputs,
+    *,
+    on_log: Callable[[str], None] = lambda _: None,
+    stop_on_interrupt: bool = True,
+    clock: Clock = utc_now,
+    sleep: Sleep = sleep,
+) -> Candidate:
+    """Return the candidate for these inputs; the job that makes it runs only if none did so before.
+
+    Args:
+        settings: Image, role, instance type and limits.
+        store: Bucket of the artifacts.
+        inputs: Model, data and hyper-parameters.
+        on_log: Gets the container's lines while it trains.
+        stop_on_interrupt: Whether an interruption of ours stops the job.
+        clock: Present instant.
+        sleep: Waits between two looks.
+
+    Raises:
+        JobFailedError: With the container's reason.
+        JobStoppedError: When the job was stopped.
+        CapacityError: When SageMaker had no instance; a retry starts a new attempt.
+        ArtifactError: When the job completed without leaving an artifact.
+    """
+    fingerprint = candidate_fingerprint(settings, inputs)
+    request = training_job_request(
+        settings,
+        model=inputs.model,
+        fingerprint=fingerprint,
+        channels=inputs.channels,
+        hyperparameters=inputs.hyperparameters.model_copy(update={"fingerprint": fingerprint}).to_sagemaker(),
+        metrics=inputs.metrics,
+    )
+
+    def has_artifact(job: training_jobs.TrainingJob) -> bool:
+        return store.exists(store.key(job.artifact_uri))
+
+    # A completed job whose artifact was deleted since is no reason to hand out a dead address.
+    name = training_jobs.start_or_adopt(settings.region, request, usable=has_artifact)
+    job = training_jobs.follow(
+        settings.region,
+        name,
+        on_log=on_log,
+        clock=clock,
+        sleep=sleep,
+        poll_seconds=settings.poll_seconds,
+        stop_on_interrupt=stop_on_interrupt,
+    )
+    if not has_artifact(job):
+        raise ArtifactError(f"Training job {name} completed, but there is no {job.artifact_uri}. Train again.")
+    return Candidate(
+        model=inputs.model,
+        job_name=job.name,
+        job_arn=job.arn,
+        artifact_uri=job.artifact_uri,
+        fingerprint=fingerprint,
+        training_set_fingerprint=inputs.training_set_fingerprint,
+        metrics=dict(job.metrics),
+        billable_seconds=job.billable_seconds,
+        instance_type=job.instance_type,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+    )
