@@ -1,0 +1,1 @@
+"""From raw payments to validated daily tables: sources, the simulator, quality rules and landing."""

@@ -1,0 +1,144 @@
+"""Transactions and labels from Parquet or CSV files, with the columns that a mapping names.
+
+Read lazily: of Parquet only the needed columns and the row groups of the days asked for.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, NoReturn
+
+from ml_platform.core.errors import SourceDataError
+from ml_platform.ingestion.schema import LABEL_COLUMNS, PARTITION_DAY, TRANSACTION_COLUMNS, parse_times
+from ml_platform.ingestion.source_columns import check_mapping, resolve_columns
+from ml_platform.ingestion.source_files import SourceFiles
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A ``Source`` over files: ``address`` is a path, directory, pattern, or ``s3://`` address.
+
+    A source that does not say when a label became known gets ``label_delay_days`` after the event, to the second.
+    """
+
+    address: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    label_delay_days: int = 7
+    region: str = "us-east-1"
+
+    def __post_init__(self) -> None:
+        check_mapping(self.columns)
+
+    @cached_property
+    def files(self) -> SourceFiles:
+        """The files behind the address."""
+        return SourceFiles(self.address, self.region)
+
+    def version(self) -> str:
+        """Return a fingerprint that changes when the files do."""
+        return self.files.version()
+
+    def days(self) -> tuple[date, date]:
+        """Return the first and the last day with a transaction.
+
+        Raises:
+            SourceDataError: When there is no row, or none with a readable time.
+        """
+        with self._readable():
+            moments = self._scan(("event_time",), ()).collect()["event_time"]
+        instants = parse_times(moments)
+        first, last = instants.dt.date().min(), instants.dt.date().max()
+        if not isinstance(first, date) or not isinstance(last, date):
+            self._refuse_times(moments)
+        return first, last
+
+    def transactions(self, first: date, last: date) -> "pl.DataFrame":
+        """Return the raw rows of the days from ``first`` to ``last``; see ``Source``."""
+        with self._readable():
+            return self._days(self._scan(TRANSACTION_COLUMNS, ()), "event_time", first, last)
+
+    def labels_known(self, first: date, last: date) -> "pl.DataFrame":
+        """Return the raw labels that became known on the days from ``first`` to ``last``; see ``Source``."""
+        import polars as pl
+
+        with self._readable():
+            labels = self._scan(("transaction_id", "label", "event_time"), ("known_time",))
+            labels = labels.filter(pl.col("label").is_not_null())
+            if "known_time" in labels.collect_schema():
+                return self._days(labels, "known_time", first, last)
+            delay = timedelta(days=self.label_delay_days)
+            rows = self._days(labels, "event_time", first - delay, last - delay)
+        known = (parse_times(rows["event_time"]) + delay).alias("known_time")
+        return rows.with_columns(known, pl.col(PARTITION_DAY) + delay).select(*LABEL_COLUMNS, PARTITION_DAY)
+
+    def _scan(self, required: Sequence[str], optional: Sequence[str]) -> "pl.LazyFrame":
+        """Return all files' rows with our column names and their own types."""
+        import polars as pl
+
+        frames = []
+        for path, scan in self.files.scans():
+            found = scan.collect_schema().names()
+            resolved = resolve_columns(found, self.columns, required, optional, f"{self.address} ({path.name})")
+            frames.append(scan.select(pl.col(theirs).alias(ours) for ours, theirs in resolved.items()))
+        rows = pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
+        if rows.limit(1).collect().is_empty():
+            raise SourceDataError(f"{self.address} has no rows. Is the export that writes it finished?")
+        return rows
+
+    def _days(self, rows: "pl.LazyFrame", column: str, first: date, last: date) -> "pl.DataFrame":
+        """Return the rows whose time in ``column`` falls on the days, each with its ``partition_day``."""
+        import polars as pl
+
+        dtype = rows.collect_schema()[column]
+        if isinstance(dtype, pl.Datetime) and not rows.select(pl.col(column).null_count()).collect().item():
+            # A plain comparison of a stored time lets Parquet skip the row groups of other days.
+            inside = (pl.col(column) >= _midnight(first, dtype)) & (
+                pl.col(column) < _midnight(last + timedelta(days=1), dtype)
+            )
+            return rows.filter(inside).collect().with_columns(_day_of(column))
+        # A row without a readable time belongs to the day of the row before it, so that it is quarantined once.
+        everything = rows.collect().with_columns(_day_of(column).forward_fill().backward_fill())
+        if everything[PARTITION_DAY].is_null().all():
+            self._refuse_times(everything[column])
+        return everything.filter(pl.col(PARTITION_DAY).is_between(first, last))
+
+    def _refuse_times(self, values: "pl.Series") -> NoReturn:
+        theirs = self.columns.get(values.name, values.name)
+        raise SourceDataError(
+            f"No value of column {theirs} of {self.address} can be read as a time; the first are "
+            f"{', '.join(repr(value) for value in values.head(3))}. Times are timestamps, ISO 8601 or epoch numbers. "
+            "Is it the right column? ML_PLATFORM_SOURCE_COLUMNS says which one is event_time."
+        )
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn what polars says about a damaged file into what a person can do about it."""
+        import polars as pl
+
+        try:
+            yield
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise SourceDataError(
+                f"{self.address} cannot be read: {error}. Is the file complete, and is its format the one that its "
+                "name says?"
+            ) from error
+
+
+def _day_of(column: str) -> "pl.Expr":
+    import polars as pl
+
+    return pl.col(column).map_batches(parse_times, return_dtype=pl.Datetime("us", "UTC")).dt.date().alias(PARTITION_DAY)
+
+
+def _midnight(day: date, dtype: "pl.Datetime") -> "pl.Expr":
+    """Return the start of a UTC day as a literal that compares with a column of this type."""
+    import polars as pl
+
+    start = pl.lit(datetime.combine(day, time(), UTC), pl.Datetime("us", "UTC"))
+    local = start.dt.convert_time_zone(dtype.time_zone) if dtype.time_zone else start.dt.replace_time_zone(None)
+    return local.cast(dtype)
