@@ -3,20 +3,89 @@
 Each command lives in a module of its own, imported when it is called: ``--help`` answers at once.
 """
 
+import signal
+import sys
+import threading
+from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from ml_platform.cli.home import only_one, prepare_home
+from ml_platform.cli import console
+from ml_platform.core.errors import MLPlatformError
 
-app = typer.Typer(name="ml-platform", no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
+EPILOG = (
+    "Start with [bold]ml-platform demo[/bold], then [bold]ml-platform dev[/bold] and look at what it did. "
+    "State lives in .ml_platform; set ML_PLATFORM_HOME to keep it elsewhere."
+)
+
+
+class Commands(TyperGroup):
+    """Tells the platform's own errors as one paragraph; anything else is a defect and keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        _end_cleanly_on_signals()
+        try:
+            return super().invoke(ctx)
+        except MLPlatformError as error:
+            console.failure(str(error))
+            ctx.exit(1)
+
+
+def _end_cleanly_on_signals() -> None:
+    """Let SIGTERM and a closed terminal unwind the stack, so that services are stopped.
+
+    Ctrl-C gets its default back: a shell that starts us in the background ignores it, and so would every child.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+
+
+app = typer.Typer(
+    name="ml-platform",
+    help="From raw payments to a monitored fraud model, on this machine or in AWS.",
+    epilog=EPILOG,
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  # typer's callback signature
+    if wanted:
+        console.out.print(f"ml-platform {package_version('ml-platform')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """From raw payments to a monitored fraud model, on this machine or in AWS."""
+
+
+Model = Annotated[str, typer.Argument(help="Name of a model: a folder under ml_platform/defs/models.")]
 
 
 @app.command()
 def demo() -> None:
-    """Run the whole loop on this machine: train, gate, deploy, monitor, retrain. Under five minutes."""
+    """Run the whole loop here: train, gate, deploy, monitor, retrain. Under five minutes, no AWS account.
+
+    What it did stays: look at it afterwards with [bold]ml-platform dev[/bold] and [bold]ml-platform status[/bold].
+    """
     from ml_platform.cli.demo import run_demo
+    from ml_platform.cli.home import only_one, prepare_home
 
     settings = prepare_home()
     with only_one(settings.home, "demo"):
@@ -24,8 +93,85 @@ def demo() -> None:
 
 
 @app.command()
-def handbook(data: Annotated[Path, typer.Option(help="handbook_transactions.parquet")]) -> None:
-    """Run the Fraud Detection Handbook's data through the platform and print our figures beside its own."""
+def dev() -> None:
+    """Start local services and Dagster's UI; one Ctrl-C stops all of it.
+
+    Ports are 5560, 5561 and 3000; another one, for example: [cyan]ML_PLATFORM_DAGSTER_PORT=3001 ml-platform dev[/cyan]
+    """
+    from ml_platform.cli.dev import run_dev
+
+    run_dev()
+
+
+@app.command()
+def status(
+    model: Annotated[str | None, typer.Argument(help="Only this model. Default: all.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show in one screen what is live and since when, the last gate, the last drift and what was decided.
+
+    Examples: [cyan]ml-platform status[/cyan]   [cyan]ml-platform status card_fraud --json[/cyan]
+    """
+    from ml_platform.cli.status import run_status
+
+    run_status(model, as_json=as_json)
+
+
+@app.command()
+def score(
+    transaction: Annotated[
+        typer.FileText, typer.Argument(help="JSON file with the transaction; - reads standard input.")
+    ],
+    model: Annotated[str, typer.Option(help="Which model's endpoint.")] = "card_fraud",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Score one transaction through the live endpoint, with the features it is served now.
+
+    For example: [cyan]echo '{"transaction_id": "t-1", "customer_id": "12", "terminal_id": "345", "amount": 83.5,
+    "event_time": "2026-03-30T22:15:00Z"}' | ml-platform score -[/cyan]
+    """
+    from ml_platform.cli.score import run_score
+
+    run_score(transaction.read(), model, as_json=as_json)
+
+
+@app.command()
+def approve(
+    model: Model,
+    *,
+    version: Annotated[int | None, typer.Option(help="Package version. Default: the newest that is pending.")] = None,
+    reject: Annotated[bool, typer.Option("--reject", help="Reject instead of approve.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; kept with the package. Needed with --reject.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Approve or reject a model package after a look at its figures. An approved package is deployed.
+
+    Examples: [cyan]ml-platform approve card_fraud[/cyan]   [cyan]ml-platform approve card_fraud --version 3 --reject
+    --reason "calibration"[/cyan]
+    """
+    from ml_platform.cli.approve import run_approve
+
+    run_approve(model, version, reject=reject, reason=reason, yes=yes)
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: Python, packages, ports, disk, memory, left-over processes. Says what to do."""
+    from ml_platform.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor())
+
+
+@app.command()
+def handbook(
+    data: Annotated[Path, typer.Option(help="The handbook's transactions as Parquet.")],
+) -> None:
+    """Run the Fraud Detection Handbook's data through the platform; print our figures beside its published ones.
+
+    Example: [cyan]ml-platform handbook --data handbook_transactions.parquet[/cyan]
+    """
     from ml_platform.cli.handbook import run_handbook
 
-    run_handbook(prepare_home(), data)
+    run_handbook(data)
