@@ -1,6 +1,5 @@
 """The CSV a transform job reads and writes, and the reconciliation of the two. Pure."""
 
-import io
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -31,8 +30,10 @@ def to_csv(frame: "pl.DataFrame", features: Sequence[str]) -> bytes:
         raise SourceDataError(f"Cannot score: transaction ids {unusable[:_SHOWN]} do not fit into CSV.")
     if len(set(ids)) != len(ids):
         raise SourceDataError("Cannot score: a transaction id appears twice.")
-    buffer = io.BytesIO()
-    frame.select(ID, *features).write_csv(buffer, include_header=False)
+    # As floats, whatever they are stored as: the model reads nothing else, and the text gives every bit back.
+    frame.select(ID, *(frame[name].cast(float).alias(name) for name in features)).write_csv(
+        buffer, include_header=False
+    )
     return buffer.getvalue()
 
 
@@ -46,7 +47,9 @@ def parse(content: bytes) -> "pl.DataFrame":
 
     ids: list[str] = []
     scores: list[float] = []
-    for number, line in enumerate(content.decode().splitlines(), start=1):
+    for number, line in enumerate(content.decode().split("\n"), start=1):
+        if not line:
+            continue
         try:
             identity, score = line.rsplit(",", 1)
             scores.append(float(score))

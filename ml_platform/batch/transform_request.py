@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, cast
 
 from ml_platform.core import names
 from ml_platform.core.settings import Settings
+from ml_platform.modeling.contract import CSV
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import TransformInstanceTypeType
     from mypy_boto3_sagemaker.type_defs import CreateTransformJobRequestTypeDef
 
-CSV = "text/csv"
 MAX_PAYLOAD_MB = 6
 
 

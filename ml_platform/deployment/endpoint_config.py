@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 from ml_platform.core import names
 from ml_platform.core.fingerprint import fingerprint_json
 from ml_platform.core.settings import Settings
+from ml_platform.modeling.contract import CSV, JSON, JSON_LINES
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 # The same in every config: metrics, alarms and captured traffic of all versions line up under it.
 VARIANT = "primary"
-CAPTURED_CSV = ("text/csv",)
-CAPTURED_JSON = ("application/json", "application/jsonlines")
 # Both fleets are billed while the old one waits; requests under way need at most 60 s.
 TERMINATION_WAIT_SECONDS = 60
 MAX_UPDATE_SECONDS = 1800
@@ -58,8 +57,8 @@ def data_capture(settings: Settings, model: str) -> "DataCaptureConfigTypeDef":
         "DestinationS3Uri": f"s3://{settings.bucket}/{names.capture_prefix(model)}".rstrip("/"),
         "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
         "CaptureContentTypeHeader": {
-            "CsvContentTypes": list(CAPTURED_CSV),
-            "JsonContentTypes": list(CAPTURED_JSON),
+            "CsvContentTypes": [CSV],
+            "JsonContentTypes": [JSON, JSON_LINES],
         },
     }
 

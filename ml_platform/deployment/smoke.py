@@ -6,8 +6,11 @@ from ml_platform.aws import endpoints
 from ml_platform.core.errors import EndpointError, ServiceUnavailableError
 from ml_platform.core.settings import Settings
 from ml_platform.core.verdict import Verdict
+from ml_platform.modeling.codec import RequestError, decode_response, encode_instances
+from ml_platform.modeling.contract import JSON
 
-JSON = "application/json"
+# Data capture records the smoke test too; no transaction has this id, so it joins to no label.
+INFERENCE_ID = "smoke-test"
 
 
 def smoke_test(
@@ -26,15 +29,12 @@ def smoke_test(
         expected: Scores of the offline pipeline for the same rows.
         tolerance: Largest absolute difference that passes.
     """
-    from ml_platform.modeling import codec
-
     try:
-        answer = endpoints.invoke(
-            settings.region, endpoint, codec.encode_instances([dict(row) for row in rows]), JSON, "smoke-test", JSON
-        )
-    except (EndpointError, ServiceUnavailableError) as error:
+        answer = endpoints.invoke(settings.region, endpoint, encode_instances(rows), JSON, INFERENCE_ID, JSON)
+        scores = decode_response(answer.body, answer.content_type)
+    except (EndpointError, ServiceUnavailableError, RequestError) as error:
         return Verdict((str(error),))
-    return compare(codec.decode_response(answer.body, answer.content_type), expected, tolerance)
+    return compare(scores, expected, tolerance)
 
 
 def compare(scores: Sequence[float], expected: Sequence[float], tolerance: float) -> Verdict:

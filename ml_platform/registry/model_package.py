@@ -13,13 +13,13 @@ from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.core import names
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import Settings
+from ml_platform.modeling.contract import CONTENT_TYPES
 from ml_platform.registry import lookup
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType, TransformInstanceTypeType
     from mypy_boto3_sagemaker.type_defs import CreateModelPackageInputTypeDef
 
-CONTENT_TYPES = ("text/csv", "application/json", "application/jsonlines")
 MAX_PROPERTY = 256
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from ml_platform.aws import endpoints
-from ml_platform.core.errors import EndpointError
+from ml_platform.core.errors import EndpointError, FeatureError
 from ml_platform.core.fingerprint import fingerprint_bytes
 from ml_platform.core.settings import Settings
+from ml_platform.modeling.codec import RequestError, encode_instances
+from ml_platform.modeling.contract import JSON
 
-JSON = "application/json"
 # What SageMaker takes as an inference id; the transaction id is used as it is whenever it fits.
 _INFERENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=+@/-]{0,63}")
 
@@ -52,13 +53,15 @@ class Scorer:
             transaction_id: Ties the captured decision to its label.
 
         Raises:
+            FeatureError: When a value is not a finite number.
             EndpointError: When the endpoint is absent, or the model refuses the features.
             ServiceUnavailableError: When the endpoint does not answer now.
         """
-        from ml_platform.modeling import codec
-
         identity = inference_id(transaction_id)
-        body = codec.encode_instances([dict(features)])
+        try:
+            body = encode_instances([features])
+        except RequestError as error:
+            raise FeatureError(f"Transaction {transaction_id} cannot be scored: {error}.") from error
         answer = endpoints.invoke(self.settings.region, self.endpoint, body, JSON, identity, JSON)
         score, flagged = _only_prediction(self.endpoint, answer.body)
         return Score(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from ml_platform.core import names
 from ml_platform.core.settings import Settings
+from ml_platform.modeling.contract import TRAIN_CHANNEL, VALIDATION_CHANNEL
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import TrainingInstanceTypeType
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
 
 PARQUET = "application/x-parquet"
 VOLUME_GB = 30
-METRICS = ("train:average_precision", "train:auc", "validation:average_precision", "validation:auc")
+# What the training container reports of each channel, as lines `name=value;`.
+METRICS = tuple(
+    f"{channel}:{metric}"
+    for channel in (TRAIN_CHANNEL, VALIDATION_CHANNEL)
+    for metric in ("rows", "positives", "average_precision", "roc_auc")
+)
 
 
 def training_job_request(
@@ -73,4 +79,4 @@ def channel(name: str, uri: str) -> "ChannelTypeDef":
 
 def metric_definition(name: str) -> "MetricDefinitionTypeDef":
     """Build the rule by which SageMaker finds a metric in the container's lines ``name=value;``."""
-    return {"Name": name, "Regex": re.escape(name).replace(r"\-", "-") + r"=([-+0-9.eE]+|nan);"}
+    return {"Name": name, "Regex": re.escape(name) + r"=([-+0-9.eE]+);"}
