@@ -31,9 +31,9 @@ def to_csv(frame: "pl.DataFrame", features: Sequence[str]) -> bytes:
     if len(set(ids)) != len(ids):
         raise SourceDataError("Cannot score: a transaction id appears twice.")
     # As floats, whatever they are stored as: the model reads nothing else, and the text gives every bit back.
-    frame.select(ID, *(frame[name].cast(float).alias(name) for name in features)).write_csv(
-        buffer, include_header=False
-    )
+    columns = [frame[ID], *(frame[name].cast(float) for name in features)]
+    buffer = io.BytesIO()
+    frame.select(columns).write_csv(buffer, include_header=False)
     return buffer.getvalue()
 
 
