@@ -1,0 +1,111 @@
+"""Entry point of the serving image: ``python -m ml_platform.containers.serving serve``.
+
+The model is loaded before the port is opened, so nothing answers before it can.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Self
+
+from ml_platform.containers.lean_lightgbm import import_lean_lightgbm
+from ml_platform.core.errors import ConfigurationError, MLPlatformError
+from ml_platform.modeling import contract
+
+# SageMaker kills the container 30 s after SIGTERM.
+DRAIN_SECONDS = 25
+# Longer than the idle time of the callers' connection pools, so that they never send into a closing connection.
+KEEP_ALIVE_SECONDS = 75
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where to listen and how much to take."""
+
+    host: str = "127.0.0.1"
+    port: int = contract.DEFAULT_PORT
+    max_payload_bytes: int = contract.DEFAULT_MAX_PAYLOAD_MB * 2**20
+    default_accept: str = contract.JSON
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read SageMaker's variables.
+
+        Raises:
+            ConfigurationError: When a number is none.
+        """
+        return cls(
+            host=environment.get(contract.BIND_HOST_VARIABLE) or "127.0.0.1",
+            port=_integer(environment, contract.BIND_PORT_VARIABLE, contract.DEFAULT_PORT, 65535),
+            max_payload_bytes=2**20
+            * _integer(environment, contract.MAX_PAYLOAD_VARIABLE, contract.DEFAULT_MAX_PAYLOAD_MB, 1024),
+            default_accept=environment.get(contract.DEFAULT_ACCEPT_VARIABLE) or contract.JSON,
+        )
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until SIGTERM and return the process's exit code."""
+    if arguments != ["serve"]:
+        sys.stderr.write("usage: python -m ml_platform.containers.serving serve\n")
+        return 2
+    # As PID 1 of a container a process without a handler of its own ignores SIGTERM.
+    signal.signal(signal.SIGTERM, _exit)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        serve(ServerOptions.from_environment())
+    except MLPlatformError as error:
+        sys.stderr.write(f"cannot serve: {error}\n")
+        return 1
+    return 0
+
+
+def serve(options: ServerOptions) -> None:
+    """Load the model and answer until told to stop; requests in flight are finished first."""
+    import_lean_lightgbm()
+    import uvicorn
+
+    from ml_platform.containers.serving.app import ServingApp
+    from ml_platform.containers.serving.model import ServedModel
+
+    model = ServedModel.load(contract.ContainerPaths.from_environment().model)
+    app = ServingApp(model, options.max_payload_bytes, options.default_accept)
+    config = uvicorn.Config(
+        app,
+        host=options.host,
+        port=options.port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    # uvicorn drains, then raises the signal again for whoever had handled it before: by then there is nothing to do.
+    signal.signal(signal.SIGTERM, _drained)
+    uvicorn.Server(config).run()
+
+
+def _exit(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _drained(_signal: int, _frame: FrameType | None) -> None:
+    """All requests were answered; leave with 0."""
+
+
+def _integer(environment: Mapping[str, str], name: str, default: int, largest: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= largest:
+        raise ConfigurationError(f"{name}={text!r} must be a whole number from 1 to {largest}.")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The training container: reads channels and hyper-parameters, writes a model artifact or a failure."""

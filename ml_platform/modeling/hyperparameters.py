@@ -1,0 +1,100 @@
+"""Hyper-parameters of the training container, and how they travel as SageMaker's strings."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ml_platform.core.errors import ConfigurationError
+from ml_platform.modeling.schema import Signature
+
+_MAX_VALUE_CHARACTERS = 2500  # CreateTrainingJob refuses longer ones
+# The SageMaker SDK and tuning jobs add keys of their own to the file.
+_FOREIGN_PREFIXES = ("sagemaker_", "_tuning_", "_kfold_")
+
+
+class HyperParameters(BaseModel):
+    """Everything a fit depends on beside the data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    features: tuple[str, ...] = Field(min_length=1, description="Input columns, in the model's order.")
+    label: str = Field(default="label", description="Column with 0 or 1 to learn.")
+    model_parameters: dict[str, Any] = Field(
+        default_factory=dict, description="LightGBM parameters that replace the preset's."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of bagging, feature sampling and label shuffling.")
+    shuffle_labels: bool = Field(
+        default=False,
+        description="Permute the labels before the fit: a probe that must find nothing. What it finds is leakage.",
+    )
+    fingerprint: str = Field(min_length=1, description="Fingerprint of the training set, code and feature service.")
+
+    @property
+    def signature(self) -> Signature:
+        """The signature of the model to be trained."""
+        return Signature(features=self.features, label=self.label)
+
+    def to_sagemaker(self) -> dict[str, str]:
+        """Return the parameters as CreateTrainingJob takes them: strings only.
+
+        Raises:
+            ConfigurationError: When a value is longer than SageMaker allows.
+        """
+        strings = {
+            "features": json.dumps(self.features),
+            "label": self.label,
+            "model_parameters": json.dumps(self.model_parameters, sort_keys=True),
+            "seed": str(self.seed),
+            "shuffle_labels": "true" if self.shuffle_labels else "false",
+            "fingerprint": self.fingerprint,
+        }
+        for key, value in strings.items():
+            if len(value) > _MAX_VALUE_CHARACTERS:
+                raise ConfigurationError(
+                    f"Hyper-parameter {key} has {len(value)} characters; SageMaker allows {_MAX_VALUE_CHARACTERS}."
+                )
+        return strings
+
+    @classmethod
+    def from_sagemaker(cls, strings: Mapping[str, str]) -> Self:
+        """Read the parameters a training job was given.
+
+        A key that is none of ours is taken as a LightGBM parameter, because a tuning job passes each parameter it
+        searches as a key of its own; the fit refuses names that LightGBM does not know.
+
+        Raises:
+            ConfigurationError: When a value is missing or cannot be read; the message names each one.
+        """
+        ours = {key: value for key, value in strings.items() if key in cls.model_fields}
+        tuned = {
+            key: _read_scalar(value)
+            for key, value in strings.items()
+            if key not in cls.model_fields and not key.startswith(_FOREIGN_PREFIXES)
+        }
+        values: dict[str, Any] = ours | {
+            key: _read_json(key, ours[key]) for key in ("features", "model_parameters") if key in ours
+        }
+        if tuned and isinstance(values.setdefault("model_parameters", {}), dict):
+            values["model_parameters"] |= tuned
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            raise ConfigurationError(f"Hyper-parameters cannot be used: {problems}.") from error
+
+
+def _read_json(key: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"Hyper-parameter {key} is not valid JSON: {error}.") from error
+
+
+def _read_scalar(text: str) -> Any:
+    """Return a number or boolean where the text is one, else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
