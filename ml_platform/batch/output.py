@@ -1,5 +1,6 @@
 """The CSV a transform job reads and writes, and the reconciliation of the two. Pure."""
 
+import io
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
