@@ -79,8 +79,7 @@ class Process:
         """Wait for the end and for the last log line; return the exit code (128 + n for signal n, as Docker does)."""
         code = await self._process.wait()
         self._kill_group()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._reader, 2)
+        await asyncio.wait({self._reader}, timeout=2)
         return code if code >= 0 else 128 - code
 
     def terminate(self) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -65,6 +66,19 @@ class Objects:
                 yield from (entry["Key"] for entry in page.get("Contents", []))
         except FAILURES as error:
             raise ObjectsError(f"s3://{location.bucket}/{location.key}: {error}") from error
+
+    def exists(self, uri: str) -> bool:
+        """Return whether there is an object at an address."""
+        location = Location.parse(uri)
+        try:
+            self._client.head_object(Bucket=location.bucket, Key=location.key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
+                return False
+            raise ObjectsError(f"{uri}: {error}") from error
+        except BotoCoreError as error:
+            raise ObjectsError(f"{uri}: {error}") from error
+        return True
 
     def read(self, uri: str) -> bytes:
         """Return an object's bytes."""

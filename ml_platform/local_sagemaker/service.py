@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_platform.local_sagemaker.clock import Clock
 from ml_platform.local_sagemaker.containers import Runner
@@ -19,6 +19,9 @@ from ml_platform.local_sagemaker.logs import Logs
 from ml_platform.local_sagemaker.objects import Objects
 from ml_platform.local_sagemaker.store import Store
 
+if TYPE_CHECKING:
+    from ml_platform.local_sagemaker.deployments import Deployments
+
 logger = logging.getLogger(__name__)
 
 Request = dict[str, Any]
@@ -26,7 +29,7 @@ Response = dict[str, Any]
 Handler = Callable[["Service", Request], Awaitable[Response | None]]
 
 OPERATIONS: dict[str, Handler] = {}
-OPERATION_MODULES = ("training", "transform", "models", "registry", "tags", "hosting")
+OPERATION_MODULES = ("training", "transform", "models", "registry", "model_packages", "tags", "hosting")
 
 
 class AwsError(Exception):
@@ -52,6 +55,12 @@ def not_found(message: str = "Requested resource not found.") -> AwsError:
 def in_use(message: str) -> AwsError:
     """Return a ResourceInUse error: the name is taken."""
     return AwsError("ResourceInUse", message)
+
+
+def unsupported(feature: str) -> AwsError:
+    """Return the refusal of what AWS can do and the stand-in cannot: never accept it and do something else."""
+    logger.warning("refused: the local stand-in does not implement %s", feature)
+    return validation(f"The local SageMaker stand-in does not implement {feature}.")
 
 
 def operation(name: str) -> Callable[[Handler], Handler]:
@@ -86,6 +95,7 @@ class Service:
     images: Images
     runner: Runner
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    hosting: "Deployments | None" = None
 
     def arn(self, kind: str, name: str) -> str:
         """Return the ARN of a resource, e.g. ``arn("training-job", "fraud-1")``."""

@@ -86,7 +86,7 @@ class Store:
         Raises:
             DuplicateError: When the name is taken.
         """
-        now = body.get("CreationTime") or time.time()
+        now = time.time()
         try:
             self._database.execute(
                 "INSERT INTO resources VALUES (?, ?, ?, 1, ?, ?)", (kind, name, json.dumps(body), now, now)
@@ -100,7 +100,7 @@ class Store:
         self._database.execute(
             "INSERT INTO resources VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET "
             "body = excluded.body, version = version + 1, updated_at = excluded.updated_at",
-            (kind, name, json.dumps(body), body.get("CreationTime") or now, now),
+            (kind, name, json.dumps(body), now, now),
         )
 
     def update(self, kind: str, name: str, **members: Any) -> Body:

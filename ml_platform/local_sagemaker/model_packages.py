@@ -1,0 +1,132 @@
+"""Model packages: immutable versions of a model with their approval. Groups are in ``registry``."""
+
+from typing import Any
+
+from ml_platform.local_sagemaker.paging import Listing, list_page
+from ml_platform.local_sagemaker.registry import PACKAGE_KIND, next_version, require_group
+from ml_platform.local_sagemaker.service import Request, Response, Service, not_found, operation, validation
+from ml_platform.local_sagemaker.store import DuplicateError
+from ml_platform.local_sagemaker.tags import drop_tags, put_tags
+
+LISTING = Listing(
+    kind=PACKAGE_KIND,
+    member="ModelPackageSummaryList",
+    filters={"ModelApprovalStatus": "ModelApprovalStatus"},
+    descending=False,
+)
+UPDATABLE = (
+    "ModelApprovalStatus",
+    "ApprovalDescription",
+    "InferenceSpecification",
+    "SourceUri",
+    "ModelCard",
+    "ModelLifeCycle",
+    "ModelPackageRegistrationType",
+)
+
+
+@operation("CreateModelPackage")
+async def create_model_package(service: Service, request: Request) -> Response:
+    """Store a package: the next version of a group, or one with a name of its own."""
+    if ("ModelPackageName" in request) == ("ModelPackageGroupName" in request):
+        raise validation("Provide exactly one of ModelPackageName and ModelPackageGroupName.")
+    if "ModelPackageGroupName" in request:
+        group = require_group(service, request["ModelPackageGroupName"])["ModelPackageGroupName"]
+        version = next_version(service, group)
+        name = f"{group}/{version}"
+        own = {
+            "ModelPackageName": group,
+            "ModelPackageGroupName": group,
+            "ModelPackageVersion": version,
+            "ModelApprovalStatus": request.get("ModelApprovalStatus", "PendingManualApproval"),
+            "_Type": "Versioned",
+        }
+    else:
+        name = request["ModelPackageName"]
+        own = {"_Type": "Unversioned"}
+    return {"ModelPackageArn": _insert(service, name, request | own)}
+
+
+def _insert(service: Service, name: str, members: dict[str, Any]) -> str:
+    arn = service.arn(PACKAGE_KIND, name)
+    now = service.clock.timestamp()
+    body = {key: value for key, value in members.items() if key not in ("Tags", "ClientToken")} | {
+        "ModelPackageArn": arn,
+        "CreationTime": now,
+        "LastModifiedTime": now,
+        "CreatedBy": {},
+        "LastModifiedBy": {},
+        "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+    }
+    try:
+        service.store.insert(PACKAGE_KIND, name, body)
+    except DuplicateError as error:
+        raise validation(f"Model Package already exists: {arn}") from error
+    put_tags(service, arn, members.get("Tags"))
+    return arn
+
+
+@operation("DescribeModelPackage")
+async def describe_model_package(service: Service, request: Request) -> Response:
+    """Return a package."""
+    return find_package(service, request["ModelPackageName"])
+
+
+@operation("ListModelPackages")
+async def list_model_packages(service: Service, request: Request) -> Response:
+    """Return a page of a group's versions or, without a group, of the packages that have no versions."""
+    if "ModelPackageGroupName" in request:
+        group = require_group(service, request["ModelPackageGroupName"])
+        return list_page(service, LISTING, request, {"ModelPackageGroupName": group["ModelPackageGroupName"]})
+    kind = request.get("ModelPackageType", "Unversioned")
+    return list_page(service, LISTING, request, None if kind == "Both" else {"_Type": kind})
+
+
+@operation("UpdateModelPackage")
+async def update_model_package(service: Service, request: Request) -> Response:
+    """Change the approval, description or metadata of a package; its artifact and metrics never change."""
+    body = find_package(service, request["ModelPackageArn"])
+    if "ModelApprovalStatus" in request and body["_Type"] == "Unversioned":
+        raise validation("Approval status can only be updated for versioned model packages.")
+    properties = {**body.get("CustomerMetadataProperties", {}), **request.get("CustomerMetadataProperties", {})}
+    for key in request.get("CustomerMetadataPropertiesToRemove", []):
+        properties.pop(key, None)
+    added = request.get("AdditionalInferenceSpecificationsToAdd", [])
+    specifications = [*body.get("AdditionalInferenceSpecifications", []), *added]
+    service.store.update(
+        PACKAGE_KIND,
+        _store_name(request["ModelPackageArn"]),
+        **{member: request[member] for member in UPDATABLE if member in request},
+        CustomerMetadataProperties=properties or None,
+        AdditionalInferenceSpecifications=specifications or None,
+        LastModifiedTime=service.clock.timestamp(),
+    )
+    return {"ModelPackageArn": body["ModelPackageArn"]}
+
+
+@operation("DeleteModelPackage")
+async def delete_model_package(service: Service, request: Request) -> Response:
+    """Delete a package."""
+    body = find_package(service, request["ModelPackageName"])
+    service.store.delete(PACKAGE_KIND, _store_name(body["ModelPackageArn"]))
+    drop_tags(service, body["ModelPackageArn"])
+    return {}
+
+
+def find_package(service: Service, arn_or_name: str) -> dict[str, Any]:
+    """Return a package's body by ARN or, for one without versions, by name.
+
+    Raises:
+        AwsError: When there is none.
+    """
+    name = _store_name(arn_or_name)
+    body = service.store.get(PACKAGE_KIND, name)
+    if body is None:
+        raise not_found(f"ModelPackage {service.arn(PACKAGE_KIND, name)} does not exist.")
+    return body
+
+
+def _store_name(arn_or_name: str) -> str:
+    """``arn:...:model-package/<name>[/<version>]`` -> ``<name>[/<version>]``."""
+    return arn_or_name.partition(f":{PACKAGE_KIND}/")[2] or arn_or_name
