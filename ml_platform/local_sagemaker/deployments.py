@@ -1,0 +1,240 @@
+"""How endpoints come to life, change and end: start green, switch, drain blue; roll back when green is not healthy.
+
+An endpoint's record holds the plan of the fleet that serves (``Plan``) and of the one it is being moved to
+(``Pending``). Every step leaves a record from which the next start of the stand-in can carry on. Which request is
+allowed in which state is ``hosting``'s business.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from ml_platform.local_sagemaker.capture import CaptureWriter
+from ml_platform.local_sagemaker.fleets import Fleet, FleetPlan, NoServerError, Variant, endpoint_directory
+from ml_platform.local_sagemaker.model_servers import ModelServer, ServerStartError
+from ml_platform.local_sagemaker.service import Service
+
+logger = logging.getLogger(__name__)
+
+KIND = "endpoint"
+MAX_REASON = 1024
+
+
+class UnknownVariantError(Exception):
+    """The endpoint has no variant of that name."""
+
+
+class LiveEndpoint:
+    """The fleet that answers for an endpoint now; none while it is brought back after a restart."""
+
+    def __init__(self) -> None:
+        self.fleet: Fleet | None = None
+        self._decided = asyncio.Event()
+
+    def switch(self, fleet: Fleet | None) -> Fleet | None:
+        """Let another fleet answer from now on; return the one that did. With None, nobody will."""
+        before, self.fleet = self.fleet, fleet
+        self._decided.set()
+        return before
+
+    async def pick(
+        self, target: str | None, avoid: ModelServer | None, seconds: float
+    ) -> tuple[Fleet, Variant, ModelServer]:
+        """Return who answers a request, after waiting for a server if none is ready.
+
+        Raises:
+            UnknownVariantError: When the target is not a variant of the endpoint.
+            NoServerError: When no server is ready in time.
+        """
+        if self.fleet is None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._decided.wait(), seconds)
+        while self.fleet is not None:
+            fleet = self.fleet
+            variant = fleet.choose(target)
+            if variant is None:
+                raise UnknownVariantError(str(target))
+            server = variant.least_busy(avoid)
+            if server is not None:
+                return fleet, variant, server
+            await variant.wait_for_server(seconds)
+        raise NoServerError("no fleet serves the endpoint")
+
+
+class Deployments:
+    """All endpoints of a service that serve, and the work that moves endpoints from state to state."""
+
+    def __init__(self, service: Service) -> None:
+        self.live: dict[str, LiveEndpoint] = {}
+        self.capture = CaptureWriter(service.home, lambda bucket, key, body: _upload(service, bucket, key, body))
+        self._service = service
+        service.spawn(self._close_capture_at_the_end(), "data capture")
+
+    def create(self, name: str) -> None:
+        """Start the fleet of a new endpoint, in the background."""
+        self._begin(name, self._create(name))
+
+    def update(self, name: str) -> None:
+        """Move an endpoint to its pending plan, in the background."""
+        self._begin(name, self._update(name))
+
+    def delete(self, name: str) -> None:
+        """Stop and remove an endpoint, in the background; it answers no request from now on."""
+        self._begin(name, self._delete(name, self._retire(name)))
+
+    async def recover(self) -> None:
+        """Carry on, in the background, with every endpoint where the last stop or crash left it."""
+        self.capture.recover()
+        for record in self._service.store.list(KIND):
+            name = record["EndpointName"]
+            await asyncio.to_thread(_clean_up, self._service, record)
+            if record["EndpointStatus"] in ("InService", "Updating", "RollingBack"):
+                self.live[name] = LiveEndpoint()
+            self._begin(name, self._carry_on(name, record["EndpointStatus"]))
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._service.spawn(self._leave_no_half_state(name, work), f"endpoint {name}")
+
+    async def _leave_no_half_state(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            logger.exception("the deployment of endpoint %s failed inside the stand-in", name)
+            self._settle(name, serves=name in self.live, reason="The local stand-in failed; its log has the traceback.")
+
+    async def _carry_on(self, name: str, status: str) -> None:
+        if status == "Creating":
+            await self._create(name)
+        elif status == "Deleting":
+            await self._delete(name, None)
+        elif status != "Failed":
+            await self._serve_again(name, status)
+
+    async def _serve_again(self, name: str, status: str) -> None:
+        record = self._record(name)
+        if "Plan" in record:
+            fleet = self._fleet(name, record["Plan"])
+            try:
+                await fleet.start()
+            except ServerStartError as error:
+                await fleet.stop()
+                self._retire(name)
+                logger.error("endpoint %s cannot serve after the restart: %s", name, error)  # noqa: TRY400 - expected
+                if status == "InService":
+                    self._settle(name, serves=False, reason=str(error))
+            else:
+                self.live[name].switch(fleet)
+        if "Pending" in record:
+            await self._update(name)
+        elif status != "InService":
+            self._settle(name, serves=name in self.live, reason=record.get("FailureReason"))
+
+    async def _create(self, name: str) -> None:
+        fleet = self._fleet(name, self._record(name)["Plan"])
+        try:
+            await fleet.start()
+        except ServerStartError as error:
+            await fleet.stop()
+            self._settle(name, serves=False, reason=str(error))
+        else:
+            self.live.setdefault(name, LiveEndpoint()).switch(fleet)
+            self._settle(name, serves=True)
+
+    async def _update(self, name: str) -> None:
+        pending = self._record(name)["Pending"]
+        plan = FleetPlan.from_json(pending["Plan"])
+        serving = self.live[name].fleet if name in self.live else None
+        if serving is not None and serving.plan.identity == plan.identity:
+            await self._rescale(name, serving, plan)
+        else:
+            await self._replace(name, plan, pending.get("DeploymentConfig"))
+
+    async def _rescale(self, name: str, fleet: Fleet, plan: FleetPlan) -> None:
+        try:
+            await fleet.apply(plan)
+        except ServerStartError as error:
+            self._store(name, EndpointStatus="RollingBack")
+            self._settle(name, serves=True, reason=str(error))
+        else:
+            self._store(name, Plan=plan.as_json())
+            self._settle(name, serves=True)
+
+    async def _replace(self, name: str, plan: FleetPlan, deployment: dict[str, Any] | None) -> None:
+        """Blue/green, all at once: no request is without a healthy server at any moment."""
+        green = Fleet(self._service, name, plan)
+        try:
+            await green.start()
+        except ServerStartError as error:
+            self._store(name, EndpointStatus="RollingBack")
+            await green.stop()
+            self._settle(name, serves=name in self.live, reason=str(error))
+            return
+        blue = self.live.setdefault(name, LiveEndpoint()).switch(green)
+        self._store(
+            name, EndpointConfigName=plan.config, Plan=plan.as_json(), Pending=None, LastDeploymentConfig=deployment
+        )
+        policy = (deployment or {}).get("BlueGreenUpdatePolicy", {})
+        await self._service.clock.sleep(policy.get("TrafficRoutingConfiguration", {}).get("WaitIntervalInSeconds", 0))
+        await self._service.clock.sleep(policy.get("TerminationWaitInSeconds", 0))
+        if blue is not None:
+            await blue.stop()
+        self._settle(name, serves=True)
+
+    async def _delete(self, name: str, fleet: Fleet | None) -> None:
+        if fleet is not None:
+            await fleet.stop()
+        await asyncio.to_thread(shutil.rmtree, endpoint_directory(self._service, name), ignore_errors=True)
+        self._service.store.delete(KIND, name)
+
+    def _retire(self, name: str) -> Fleet | None:
+        live = self.live.pop(name, None)
+        return live.switch(None) if live else None
+
+    def _settle(self, name: str, *, serves: bool, reason: str | None = None) -> None:
+        """End a deployment: in service on whatever serves, or failed. A reason survives in either case."""
+        status = "InService" if serves else "Failed"
+        self._store(name, EndpointStatus=status, FailureReason=reason and reason[:MAX_REASON], Pending=None)
+
+    def _store(self, name: str, **members: Any) -> None:
+        now = self._service.clock.timestamp()
+        self._service.store.update(KIND, name, LastModifiedTime=now, **members)
+
+    def _record(self, name: str) -> dict[str, Any]:
+        record = self._service.store.get(KIND, name)
+        if record is None:
+            raise KeyError(name)
+        return record
+
+    def _fleet(self, name: str, plan: dict[str, Any]) -> Fleet:
+        return Fleet(self._service, name, FleetPlan.from_json(plan))
+
+    async def _close_capture_at_the_end(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.capture.close()
+
+
+def deployments_of(service: Service) -> Deployments:
+    """Return the service's deployments; made on first use."""
+    if service.hosting is None:
+        service.hosting = Deployments(service)
+    return service.hosting
+
+
+def _upload(service: Service, bucket: str, key: str, body: bytes) -> None:
+    service.objects.write(f"s3://{bucket}/{key}", body)
+
+
+def _clean_up(service: Service, record: dict[str, Any]) -> None:
+    """Remove what servers of an earlier stand-in left; the archives of fleets that are still wanted stay."""
+    plans = [record.get("Plan"), record.get("Pending", {}).get("Plan")]
+    wanted = {plan["identity"] for plan in plans if plan}
+    directory = endpoint_directory(service, record["EndpointName"])
+    for fleet in directory.glob("*"):
+        for entry in fleet.glob("*") if fleet.name in wanted else (fleet,):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)

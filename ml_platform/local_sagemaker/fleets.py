@@ -1,0 +1,255 @@
+"""The servers that serve one endpoint config: variants, their instances, and which of them gets a request.
+
+A fleet is described by a ``FleetPlan``, which is kept with the endpoint, so that a fleet can be started again from the
+plan and from the archives on this machine alone. When fleets replace each other is ``deployments``' business.
+"""
+
+import asyncio
+import random
+import secrets
+import shutil
+from collections.abc import Coroutine, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError
+
+from ml_platform.local_sagemaker.capture import CaptureRules
+from ml_platform.local_sagemaker.logs import LogStream
+from ml_platform.local_sagemaker.model_servers import Container, ModelServer, NotHealthyError, ServerStartError
+from ml_platform.local_sagemaker.objects import ObjectsError
+from ml_platform.local_sagemaker.service import Service
+
+
+class NoServerError(Exception):
+    """No server of the variant became ready in time."""
+
+
+@dataclass(frozen=True)
+class VariantPlan:
+    """What one production variant runs."""
+
+    name: str
+    container: Container
+    weight: float = 1.0
+    instances: int = 1
+
+
+@dataclass(frozen=True)
+class FleetPlan:
+    """Everything that is needed to serve an endpoint config, in values that JSON can hold."""
+
+    identity: str
+    config: str
+    variants: tuple[VariantPlan, ...]
+    capture: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> "FleetPlan":
+        """Read what ``as_json`` returned."""
+        variants = tuple(
+            VariantPlan(**{**variant, "container": Container(**variant["container"])}) for variant in body["variants"]
+        )
+        return cls(**{**body, "variants": variants})
+
+    def with_variant(self, name: str, *, weight: float | None = None, instances: int | None = None) -> "FleetPlan":
+        """Return the plan with another weight or number of instances of one variant."""
+        changes: dict[str, Any] = {"weight": weight, "instances": instances}
+        given = {member: value for member, value in changes.items() if value is not None}
+        variants = (replace(plan, **given) if plan.name == name else plan for plan in self.variants)
+        return replace(self, variants=tuple(variants))
+
+    def with_capture(self, capture: dict[str, Any] | None) -> "FleetPlan":
+        """Return the plan with another data capture configuration."""
+        return replace(self, capture=capture)
+
+
+@dataclass
+class _Instance:
+    server: ModelServer
+    directory: Path
+    task: "asyncio.Task[None]"
+
+    async def stop(self) -> None:
+        """Finish the requests in flight, then stop the process."""
+        await self.server.drain()
+        self.task.cancel()
+        await asyncio.wait({self.task})
+        await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
+
+
+@dataclass
+class Variant:
+    """The running instances of one production variant."""
+
+    plan: VariantPlan
+    instances: list[_Instance] = field(default_factory=list)
+    _change: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def least_busy(self, avoid: ModelServer | None = None) -> ModelServer | None:
+        """Return the ready server with the fewest requests in flight; ``avoid`` only when it is the only one."""
+        ready = [instance.server for instance in self.instances if instance.server.ready]
+        others = [server for server in ready if server is not avoid] or ready
+        return min(others, key=lambda server: server.in_flight) if others else None
+
+    async def wait_for_server(self, seconds: float) -> None:
+        """Wait until a server is ready.
+
+        Raises:
+            NoServerError: When none is within so many seconds.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while self.least_busy() is None:
+                    self._change.clear()
+                    await self._change.wait()
+        except TimeoutError as error:
+            raise NoServerError(f"no server of variant {self.plan.name} is ready") from error
+
+    def notice_change(self) -> None:
+        """Wake up those who wait for a server."""
+        self._change.set()
+
+
+class Fleet:
+    """A running ``FleetPlan``."""
+
+    def __init__(self, service: Service, endpoint: str, plan: FleetPlan) -> None:
+        self.plan = plan
+        self.capture = CaptureRules.from_config(plan.capture)
+        self.variants = {variant.name: Variant(variant) for variant in plan.variants}
+        self._service = service
+        self._endpoint = endpoint
+        self._directory = fleet_directory(service, endpoint, plan.identity)
+
+    async def start(self) -> None:
+        """Start all servers and wait until each answers ``/ping``.
+
+        Raises:
+            ServerStartError: When one of them cannot; ``stop`` then ends the others.
+        """
+        await _together(self._scale_to(variant, variant.plan) for variant in self.variants.values())
+
+    def choose(self, target: str | None = None) -> Variant | None:
+        """Return the variant for a request: the target, or one drawn by weight; None when the target is unknown."""
+        if target is not None:
+            return self.variants.get(target)
+        variants = [*self.variants.values()]
+        if len(variants) == 1:
+            return variants[0]
+        weights = [variant.plan.weight for variant in variants]
+        return random.choices(variants, weights if any(weights) else None)[0]  # noqa: S311 - spreads load only
+
+    async def apply(self, plan: FleetPlan) -> None:
+        """Take over the weights and instance counts of a plan with the same variants.
+
+        Raises:
+            ServerStartError: When an added server cannot start; weights and counts are then as before.
+        """
+        grown = [(self.variants[variant.name], variant) for variant in plan.variants]
+        try:
+            await _together(self._scale_to(variant, to) for variant, to in grown)
+        except ServerStartError:
+            await _together(self._scale_to(variant, variant.plan) for variant, _ in grown)
+            raise
+        self.plan = plan
+        for variant, to in grown:
+            variant.plan = to
+
+    async def stop(self) -> None:
+        """Finish the requests in flight, stop every server and remove the fleet's files."""
+        await _stop_all(instance for variant in self.variants.values() for instance in variant.instances)
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+    async def _scale_to(self, variant: Variant, plan: VariantPlan) -> None:
+        surplus = variant.instances[plan.instances :]
+        del variant.instances[plan.instances :]
+        await _stop_all(surplus)
+        missing = plan.instances - len(variant.instances)
+        if missing <= 0:
+            return
+        archive = await self._archive(plan)
+        added = [self._launch(variant, archive) for _ in range(missing)]
+        variant.instances.extend(added)
+        try:
+            await asyncio.gather(*(instance.server.started for instance in added))
+        except NotHealthyError as error:
+            raise NotHealthyError(_unhealthy(plan.name, error)) from error
+
+    def _launch(self, variant: Variant, archive: Path | None) -> _Instance:
+        identity = f"i-{secrets.token_hex(9)[:17]}"
+        stream = f"{variant.plan.name}/{identity}"
+        directory = self._directory / variant.plan.name / identity
+        log = self._service.logs.stream(log_group(self._endpoint), stream)
+        server = ModelServer(self._service, variant.plan.container, directory, archive, log.write)
+        server.on_change = variant.notice_change
+        task = self._service.spawn(_run_logged(server, log), f"model server {self._endpoint}/{stream}")
+        return _Instance(server, directory, task)
+
+    async def _archive(self, plan: VariantPlan) -> Path | None:
+        """Return the variant's model archive on this machine; it is downloaded once in a fleet's life."""
+        url = plan.container.model_data_url
+        if url is None:
+            return None
+        archive = self._directory / f"{plan.name}.tar.gz"
+        if not archive.exists():
+            partial = archive.with_suffix(".partial")
+            try:
+                await self._service.objects.adownload(url, partial)
+            except (ObjectsError, BotoCoreError) as error:
+                raise ServerStartError(
+                    f'Failed to download model data from URL "{url}". Please ensure that there is an object located '
+                    f"at the URL and that the role passed to CreateModel has permissions to download it: {error}"
+                ) from error
+            partial.rename(archive)
+        return archive
+
+
+def log_group(endpoint: str) -> str:
+    """Return the CloudWatch Logs group that an endpoint's servers write to."""
+    return f"/aws/sagemaker/Endpoints/{endpoint}"
+
+
+def endpoint_directory(service: Service, endpoint: str) -> Path:
+    """Return the folder that holds the files of an endpoint's fleets."""
+    return service.home / "endpoints" / endpoint
+
+
+def fleet_directory(service: Service, endpoint: str, identity: str) -> Path:
+    """Return the folder of one fleet."""
+    return endpoint_directory(service, endpoint) / identity
+
+
+async def _run_logged(server: ModelServer, log: LogStream) -> None:
+    try:
+        await server.run()
+    finally:
+        await log.close()
+
+
+async def _together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all works; when one fails, end the others before the error goes on."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+async def _stop_all(instances: Iterable[_Instance]) -> None:
+    await asyncio.gather(*(instance.stop() for instance in instances))
+
+
+def _unhealthy(variant: str, error: NotHealthyError) -> str:
+    return (
+        f"The primary container for production variant {variant} did not pass the ping health check. "
+        f"Please check CloudWatch logs for this endpoint: {error}"
+    )

@@ -1,0 +1,246 @@
+"""One model server: a real process on a loopback port, kept alive until it is stopped.
+
+A server is started from a model archive that is already on this machine, becomes ready when ``/ping`` answers 200,
+and is started again in place when its process ends. Which servers serve an endpoint is ``fleets``' business.
+"""
+
+import asyncio
+import logging
+import random
+import shutil
+import socket
+import tarfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ml_platform.local_sagemaker.containers import Process
+from ml_platform.local_sagemaker.http_client import Answer, ConnectionLostError, HttpClient
+from ml_platform.local_sagemaker.service import Service
+
+logger = logging.getLogger(__name__)
+
+PING_SECONDS = 2.0
+FIRST_PING_PAUSE = 0.02
+LONGEST_PING_PAUSE = 0.25
+STARTUP_SECONDS = 240
+# A scaled clock shortens what AWS imposes, not how long a real process takes to import its libraries.
+LEAST_STARTUP_SECONDS = 30.0
+STOP_SECONDS = 30
+INVOCATION_SECONDS = 60.0
+LONGEST_RESTART_PAUSE = 10.0
+STABLE_SECONDS = 10.0
+# Below the range that outgoing connections take their ports from.
+PORTS = range(20_000, 32_000)
+
+
+class ServerStartError(Exception):
+    """A server cannot start; the message says why, in AWS's words where they are known."""
+
+
+class NotHealthyError(ServerStartError):
+    """The server's process was started, but it never answered ``/ping`` with 200."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """What a server runs: an image, its environment and the archive of its model."""
+
+    image: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    model_data_url: str | None = None
+    startup_seconds: float = STARTUP_SECONDS
+
+
+class ModelServer:
+    """A container that answers ``/ping`` and ``/invocations``. ``run`` is its life; cancel it to stop the process."""
+
+    def __init__(
+        self, service: Service, container: Container, directory: Path, archive: Path | None, log: Callable[[str], None]
+    ) -> None:
+        self.ready = False
+        self.in_flight = 0
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.on_change: Callable[[], None] = lambda: None
+        self._service = service
+        self._container = container
+        self._directory = directory
+        self._archive = archive
+        self._log = log
+        self._process: Process | None = None
+        self._client: HttpClient | None = None
+        self._port: int | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self) -> None:
+        """Start the process and keep one running. ``started`` tells how the first start went."""
+        pause = 0.0
+        loop = asyncio.get_running_loop()
+        try:
+            await self._extract_model()
+            while True:
+                began = loop.time()
+                try:
+                    await self._start()
+                except ServerStartError as error:
+                    if not self.started.done():
+                        raise
+                    self._log(f"the model server cannot be started again: {error}")
+                else:
+                    self._announce(ready=True)
+                    await self._watch()
+                # A server that keeps crashing must not keep the machine busy with its starts.
+                stable = loop.time() - began > STABLE_SECONDS
+                await asyncio.sleep(0.0 if stable else pause)
+                pause = 0.1 if stable else min(2 * pause or 0.1, LONGEST_RESTART_PAUSE)
+        except ServerStartError as error:
+            if not self.started.done():
+                self.started.set_exception(error)
+        finally:
+            self.started.cancel()
+            self._announce(ready=False)
+            await self._stop_process()
+            _release_port(self._port)
+
+    async def invoke(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Send one request to ``/invocations``.
+
+        Raises:
+            ConnectionLostError: When the server went away before it answered.
+            TimeoutError: When it did not answer within a minute.
+        """
+        if self._client is None:
+            raise ConnectionLostError("the server is not running")
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            return await self._client.request(
+                "POST", "/invocations", headers=headers, body=body, seconds=INVOCATION_SECONDS
+            )
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+
+    async def drain(self) -> None:
+        """Wait until no request is in flight."""
+        await self._idle.wait()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait, at most so long, until a process that broke a connection is known to have ended."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self.ready and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.005)
+
+    async def _extract_model(self) -> None:
+        target = self._directory / "ml" / "model"
+        await asyncio.to_thread(_extract, self._archive, target, self._container.model_data_url)
+
+    async def _start(self) -> None:
+        argv = self._service.images.command(self._container.image, "serve")
+        if argv is None:
+            raise ServerStartError(
+                f"The image {self._container.image} is not known here: name its `serve` command in the images file."
+            )
+        _release_port(self._port)
+        self._port = _reserve_port()
+        environment = {**self._container.environment, "SAGEMAKER_BIND_TO_PORT": str(self._port)}
+        try:
+            self._process = await self._service.runner.start(argv, self._directory, environment, self._log)
+        except OSError as error:
+            raise ServerStartError(f"The command of image {self._container.image} cannot run: {error}") from error
+        (self._directory / "pid").write_text(str(self._process.pid))
+        self._client = HttpClient(self._port)
+        await self._wait_until_healthy(self._process, self._client)
+
+    async def _wait_until_healthy(self, process: Process, client: HttpClient) -> None:
+        seconds = max(self._service.clock.real_seconds(self._container.startup_seconds), LEAST_STARTUP_SECONDS)
+        ended = asyncio.ensure_future(process.wait())
+        pings = asyncio.ensure_future(_ping_until_healthy(client))
+        try:
+            await asyncio.wait({ended, pings}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                # Another process may have answered on a port that ours lost to it: the end decides.
+                raise NotHealthyError(f"the server process ended with exit code {ended.result()}")
+            if not pings.done():
+                await self._stop_process()
+                raise NotHealthyError("the server did not answer GET /ping with 200 in time")
+            pings.result()
+        finally:
+            ended.cancel()
+            pings.cancel()
+
+    async def _watch(self) -> None:
+        process = self._process
+        assert process is not None  # noqa: S101 - _start set it
+        code = await process.wait()
+        self._announce(ready=False)
+        logger.warning("a model server ended with exit code %d; starting another in its place", code)
+        self._log(f"the model server ended with exit code {code}; it is started again")
+
+    def _announce(self, *, ready: bool) -> None:
+        self.ready = ready
+        if ready and not self.started.done():
+            self.started.set_result(None)
+        if not ready and self._client is not None:
+            self._client.close()
+        self.on_change()
+
+    async def _stop_process(self) -> None:
+        if self._process is not None and self._process.running:
+            await self._process.stop(self._service.clock, STOP_SECONDS)
+
+
+async def _ping_until_healthy(client: HttpClient) -> None:
+    pause = FIRST_PING_PAUSE
+    while True:
+        try:
+            if (await client.request("GET", "/ping", seconds=PING_SECONDS)).status == 200:  # noqa: PLR2004 - HTTP
+                return
+        except (ConnectionLostError, TimeoutError):
+            pass
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PING_PAUSE)
+
+
+def _extract(archive: Path | None, target: Path, url: str | None) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    if archive is None:
+        return
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(target, filter="data")
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise ServerStartError(
+            f'Failed to extract model data archive from URL "{url}". Please ensure that the object located at the URL '
+            f"is a valid tar.gz archive: {error}"
+        ) from error
+
+
+_reserved_ports: set[int] = set()
+"""Ports given to servers, which take seconds to bind them: a second server must not get the same one meanwhile."""
+
+
+def _reserve_port() -> int:
+    for port in random.sample(PORTS, len(PORTS)):
+        if port not in _reserved_ports and _is_free(port):
+            _reserved_ports.add(port)
+            return port
+    raise ServerStartError("no loopback port is free")
+
+
+def _release_port(port: int | None) -> None:
+    _reserved_ports.discard(port or 0)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,136 @@
+"""SageMaker Runtime: ``POST /endpoints/{name}/invocations`` goes to a model server, its answer goes to the caller.
+
+This is the path every prediction takes, so it does little: choose a server, pass on, capture. Errors have the shapes
+of AWS's REST protocol. Asynchronous and streamed invocations are not served.
+"""
+
+import json
+import logging
+import re
+import uuid
+
+from ml_platform.local_sagemaker.capture import Exchange
+from ml_platform.local_sagemaker.deployments import LiveEndpoint, UnknownVariantError, deployments_of
+from ml_platform.local_sagemaker.fleets import Fleet, NoServerError, Variant, log_group
+from ml_platform.local_sagemaker.http_client import Answer, ConnectionLostError
+from ml_platform.local_sagemaker.model_servers import ModelServer
+from ml_platform.local_sagemaker.protocol import Reply
+from ml_platform.local_sagemaker.service import AwsError, Service
+
+logger = logging.getLogger(__name__)
+
+INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
+PREFIX = "x-amzn-sagemaker-"
+TARGET_VARIANT = f"{PREFIX}target-variant"
+INFERENCE_ID = f"{PREFIX}inference-id"
+# What of a caller's headers reaches the container, and what of the container's reaches the caller.
+FORWARDED = ("content-type", "accept", f"{PREFIX}custom-attributes", TARGET_VARIANT, INFERENCE_ID)
+RETURNED = (f"{PREFIX}custom-attributes",)
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+WAIT_SECONDS = 30.0
+SETTLE_SECONDS = 0.5
+OK = range(200, 300)
+MAX_SHOWN_CHARACTERS = 5_000
+
+
+class ModelError(AwsError):
+    """The model's server answered with an error, or not in time."""
+
+    def __init__(self, service: Service, endpoint: str, status: int, said: str) -> None:
+        side = "client" if status in range(400, 500) else "server"
+        group = log_group(endpoint)
+        super().__init__(
+            "ModelError",
+            f'Received {side} error ({status}) from primary with message "{said}". '
+            f"See https://{service.region}.console.aws.amazon.com/cloudwatch/home?region={service.region}"
+            f"#logEventViewer:group={group} in account {service.account} for more information.",
+            status=424,
+        )
+        self.members = {
+            "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if side == "client" else "INTERNAL_FAILURE_FROM_MODEL",
+            "LogStreamArn": f"arn:aws:logs:{service.region}:{service.account}:log-group:{group}",
+            "OriginalMessage": said,
+            "OriginalStatusCode": status,
+        }
+
+
+async def invoke(service: Service, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+    """Answer one request to ``/endpoints/...``; never raises."""
+    match = INVOCATIONS.fullmatch(path)
+    if method != "POST" or match is None:
+        message = f"The local SageMaker stand-in does not serve {method} {path}."
+        return _error_reply(AwsError("UnknownOperationException", message))
+    try:
+        return await _invoke(service, match[1], headers, body)
+    except AwsError as error:
+        return _error_reply(error)
+    except Exception:
+        logger.exception("an invocation failed inside the stand-in")
+        message = "The invocation failed inside the local stand-in; its log has the traceback."
+        return _error_reply(AwsError("InternalFailure", message, status=500))
+
+
+async def _invoke(service: Service, endpoint: str, headers: dict[str, str], body: bytes) -> Reply:
+    deployments = deployments_of(service)
+    live = deployments.live.get(endpoint)
+    if live is None:
+        raise AwsError("ValidationError", f"Endpoint {endpoint} of account {service.account} not found.")
+    forwarded = {name: headers[name] for name in FORWARDED if name in headers}
+    content_type = forwarded.setdefault("content-type", DEFAULT_CONTENT_TYPE)
+    fleet, variant, answer = await _ask(service, endpoint, live, forwarded, body)
+    if answer.status not in OK:
+        said = answer.body[:MAX_SHOWN_CHARACTERS].decode(errors="replace")
+        raise ModelError(service, endpoint, answer.status, said)
+    answer_type = answer.headers.get("content-type", DEFAULT_CONTENT_TYPE)
+    if fleet.capture is not None and fleet.capture.sampled():
+        inference_id = headers.get(INFERENCE_ID)
+        exchange = Exchange(content_type, body, answer_type, answer.body, inference_id, service.clock.now())
+        deployments.capture.write(endpoint, variant.plan.name, fleet.capture, exchange)
+    returned = {name: answer.headers[name] for name in RETURNED if name in answer.headers}
+    return Reply(
+        200,
+        answer.body,
+        {
+            "content-type": answer_type,
+            "x-amzn-invoked-production-variant": variant.plan.name,
+            "x-amzn-requestid": str(uuid.uuid4()),
+            **returned,
+        },
+    )
+
+
+async def _ask(
+    service: Service, endpoint: str, live: LiveEndpoint, headers: dict[str, str], body: bytes
+) -> tuple[Fleet, Variant, Answer]:
+    """Ask a server; when it goes away before it answered, ask once more, another one if there is one."""
+    lost: ModelServer | None = None
+    for _ in range(2):
+        try:
+            fleet, variant, server = await live.pick(headers.get(TARGET_VARIANT), lost, WAIT_SECONDS)
+            return fleet, variant, await server.invoke(headers, body)
+        except ConnectionLostError as error:
+            logger.warning("a server of endpoint %s broke the connection: %s", endpoint, error)
+            lost = server
+            await server.settle(SETTLE_SECONDS)
+        except UnknownVariantError as error:
+            raise AwsError("ValidationError", f"Variant {error} of endpoint {endpoint} not found.") from error
+        except NoServerError as error:
+            raise AwsError("ServiceUnavailable", f"{error}; see {log_group(endpoint)}.", status=503) from error
+        except TimeoutError as error:
+            said = (
+                "Your invocation timed out while waiting for a response from container primary. Review the latency "
+                "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
+            )
+            raise ModelError(service, endpoint, 0, said) from error
+    raise AwsError("ServiceUnavailable", f"A model server broke the connection; see {log_group(endpoint)}.", status=503)
+
+
+def _error_reply(error: AwsError) -> Reply:
+    members = error.members if isinstance(error, ModelError) else {}
+    body = json.dumps({"Message": error.message, **members}).encode()
+    headers = {
+        "content-type": "application/json",
+        "x-amzn-errortype": error.code,
+        "x-amzn-requestid": str(uuid.uuid4()),
+    }
+    return Reply(error.status, body, headers)
