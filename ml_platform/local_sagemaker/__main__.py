@@ -1,12 +1,15 @@
 """Start the stand-in: ``python -m ml_platform.local_sagemaker --home DIR --port N --images FILE``."""
 
 import argparse
+import fcntl
 import ipaddress
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
+from typing import IO
 
 import uvicorn
 from botocore.session import Session
@@ -68,14 +71,14 @@ def build_service(options: argparse.Namespace) -> Service:
 def main() -> None:
     """Serve until SIGTERM or SIGINT; then stop every container."""
     options = parse_arguments()
+    lock = lock_home(options.home)
+    listener = listen(options.host, options.port)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # uvicorn raises the signal again once it has shut down; a stop on request is not a failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    uvicorn.run(
+    config = uvicorn.Config(
         App(lambda: build_service(options)),
-        host=options.host,
-        port=options.port,
         http="httptools",
         loop="asyncio",
         ws="none",
@@ -84,6 +87,31 @@ def main() -> None:
         log_config=None,
         timeout_graceful_shutdown=5,
     )
+    with lock:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def lock_home(home: Path) -> IO[str]:
+    """Take a home for this process until it ends; two services on one home would lose each other's jobs."""
+    home.mkdir(parents=True, exist_ok=True)
+    lock = (home / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit(f"Another SageMaker stand-in uses {home}. Stop it, or start this one with another --home.")
+    return lock
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the address before anything else happens."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        sys.exit(f"Cannot listen on {host}:{port}: {error.strerror}. Stop what uses the port or choose another --port.")
+    return listener
 
 
 def _is_loopback(host: str) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ml_platform.local_sagemaker.clock import Clock
 
@@ -81,6 +81,12 @@ class Process:
         self._kill_group()
         await asyncio.wait({self._reader}, timeout=2)
         return code if code >= 0 else 128 - code
+
+    async def identity(self) -> dict[str, Any] | None:
+        """Return what ``end_leftover`` needs to end this container after the service died; None: the kernel does."""
+        if SETPRIV:
+            return None
+        return {"pid": self.pid, "started": await asyncio.to_thread(_start_time, self.pid)}
 
     def terminate(self) -> None:
         """Send SIGTERM to PID 1 only, as SageMaker does: a PID 1 without a handler for it does not notice."""
@@ -215,6 +221,18 @@ def choose_runner() -> Runner:
     return PlainRunner()
 
 
+def end_leftover(identity: Mapping[str, Any] | None) -> None:
+    """Kill a container that outlived the service which started it. A process id in other hands is left alone."""
+    if identity and identity["started"] and _start_time(identity["pid"]) == identity["started"]:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(identity["pid"], signal.SIGKILL)
+
+
+def _start_time(pid: int) -> str:
+    ps = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return ps.stdout.strip()
+
+
 async def _start(argv: Sequence[str], base_dir: Path, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     for folder in ("ml", "tmp", "home"):
         (base_dir / folder).mkdir(parents=True, exist_ok=True)
@@ -235,7 +253,8 @@ async def _start(argv: Sequence[str], base_dir: Path, environment: Mapping[str, 
 def _image_environment(base_dir: Path) -> dict[str, str]:
     """What an image's own ENV lines would say. Nothing else of this process's environment reaches a container."""
     return {
-        "PATH": os.environ.get("PATH", os.defpath),
+        # `python3` in a container is the interpreter that we run under.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "HOME": str(base_dir / "home"),
         "TMPDIR": str(base_dir / "tmp"),
         "LANG": "C.UTF-8",

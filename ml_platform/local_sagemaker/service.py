@@ -94,6 +94,8 @@ class Service:
     clock: Clock
     images: Images
     runner: Runner
+    stop_requests: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
+    """Set when a running job, named by kind and name, is asked to stop."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     hosting: "Deployments | None" = None
 
