@@ -4,7 +4,7 @@ Times are written in microseconds: DuckDB and Feast cannot read the nanoseconds 
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -47,16 +47,17 @@ class DailyTable:
         }
         return sorted(date.fromisoformat(day) for day in found)
 
-    def read_day(self, day: date) -> "pl.DataFrame | None":
-        """Return one day's rows, or None when the day has no partition."""
+    def read_day(self, day: date, columns: Sequence[str] | None = None) -> "pl.DataFrame | None":
+        """Return one day's rows, or None when the day has no partition; only some columns, when named."""
         import polars as pl
 
         try:
-            return pl.read_parquet(io.BytesIO(self.store.get(names.table_partition(self.name, day))))
+            content = self.store.get(names.table_partition(self.name, day))
+            return pl.read_parquet(io.BytesIO(content), columns=None if columns is None else list(columns))
         except ObjectNotFoundError:
             return None
 
-    def read(self, first: date, last: date) -> "pl.DataFrame":
+    def read(self, first: date, last: date, columns: Sequence[str] | None = None) -> "pl.DataFrame":
         """Return the rows of the days from ``first`` to ``last``, both included, in day order.
 
         Days without a partition are skipped; with none at all the frame has no columns.
@@ -65,5 +66,5 @@ class DailyTable:
 
         span = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            frames = [frame for frame in pool.map(self.read_day, span) if frame is not None]
+            frames = [frame for frame in pool.map(lambda day: self.read_day(day, columns), span) if frame is not None]
         return pl.concat(frames) if frames else pl.DataFrame()

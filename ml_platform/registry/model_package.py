@@ -3,6 +3,7 @@
 Whether a candidate deserves it is ``evaluation``; looking packages up is ``registry.lookup``.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType, TransformInstanceTypeType
     from mypy_boto3_sagemaker.type_defs import CreateModelPackageInputTypeDef
 
-MAX_PROPERTY = 256
+MAX_KEY, MAX_VALUE = 128, 256
+_FORBIDDEN = re.compile(r"[^\w .:/=+\-@]")
 
 
 class Submission(BaseModel):
@@ -112,7 +114,7 @@ def model_package_request(settings: Settings, submission: Submission) -> "Create
 
 
 def lineage(submission: Submission) -> dict[str, str]:
-    """Return what a package says about where it comes from; values are cut to what SageMaker allows."""
+    """Return what a package says about where it comes from, in the characters and lengths SageMaker allows."""
     properties: Mapping[str, str] = {
         lookup.FINGERPRINT: submission.fingerprint,
         "model": submission.model,
@@ -121,4 +123,8 @@ def lineage(submission: Submission) -> dict[str, str]:
         "report_uri": submission.report_uri,
         **{name: repr(value) for name, value in submission.metrics.items()},
     }
-    return {key: value[:MAX_PROPERTY] for key, value in properties.items() if value}
+    return {_allowed(key, MAX_KEY): _allowed(value, MAX_VALUE) for key, value in properties.items() if value}
+
+
+def _allowed(text: str, length: int) -> str:
+    return _FORBIDDEN.sub("-", text)[:length]

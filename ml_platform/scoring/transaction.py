@@ -63,7 +63,7 @@ class Scorer:
         except RequestError as error:
             raise FeatureError(f"Transaction {transaction_id} cannot be scored: {error}.") from error
         answer = endpoints.invoke(self.settings.region, self.endpoint, body, JSON, identity, JSON)
-        score, flagged = _only_prediction(self.endpoint, answer.body)
+        score, flagged = read_prediction(self.endpoint, answer.body)
         return Score(
             transaction_id=transaction_id,
             inference_id=identity,
@@ -81,7 +81,12 @@ def score_transaction(
     return Scorer(settings, endpoint).score(features, transaction_id)
 
 
-def _only_prediction(endpoint: str, body: bytes) -> tuple[float, bool]:
+def read_prediction(endpoint: str, body: bytes) -> tuple[float, bool]:
+    """Return score and flag of an endpoint's answer to one transaction.
+
+    Raises:
+        EndpointError: When the answer is anything but one prediction.
+    """
     try:
         (prediction,) = json.loads(body)["predictions"]
         return float(prediction["score"]), bool(prediction["flagged"])

@@ -51,7 +51,9 @@ def training_job_request(
         },
         "HyperParameters": dict(hyperparameters),
         "InputDataConfig": [channel(name, uri) for name, uri in sorted(channels.items())],
-        "OutputDataConfig": {"S3OutputPath": f"s3://{settings.bucket}/{names.model_prefix(model, 'artifacts')}"},
+        "OutputDataConfig": {
+            "S3OutputPath": f"s3://{settings.bucket}/{names.model_prefix(model, 'artifacts').rstrip('/')}"
+        },
         "ResourceConfig": {
             "InstanceType": cast("TrainingInstanceTypeType", settings.training_instance_type),
             "InstanceCount": 1,

@@ -111,16 +111,16 @@ def test_a_long_outage_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "enabled", "stopped"),
-    [(KeyboardInterrupt, True, True), (KeyboardInterrupt, False, False), (ServiceUnavailableError, True, False)],
+    ("raised", "enabled", "stops"),
+    [(KeyboardInterrupt, True, [NAME]), (KeyboardInterrupt, False, []), (ServiceUnavailableError, True, [])],
 )
 def test_an_interruption_stops_the_job_and_an_error_does_not(
-    raised: type[BaseException], enabled: bool, stopped: bool  # noqa: FBT001 - the table's columns
+    raised: type[BaseException], *, enabled: bool, stops: list[str]
 ) -> None:
-    stops: list[str] = []
-    with pytest.raises(raised), job_lifecycle.stopped_on_interrupt(lambda: stops.append(NAME), enabled=enabled):
+    stopped: list[str] = []
+    with pytest.raises(raised), job_lifecycle.stopped_on_interrupt(lambda: stopped.append(NAME), enabled=enabled):
         raise raised
-    assert bool(stops) is stopped
+    assert stopped == stops
 
 
 def test_a_failure_to_stop_does_not_hide_the_interruption() -> None:
