@@ -1,5 +1,6 @@
 """Fixtures every test may use: real services on loopback, one set per test process, nothing of this machine's AWS."""
 
+import json
 import os
 import socket
 import subprocess
@@ -67,6 +68,54 @@ def ground_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(10)
 
 
+def start_stand_in(home: Path, images: Path, ground_services: str, port: int, *options: str) -> subprocess.Popen[bytes]:
+    """Start a SageMaker stand-in and wait until it is ready. The caller stops it."""
+    home.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "ml_platform.local_sagemaker", "--home", str(home), "--port", str(port)]
+    environment = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME") or key.startswith("AWS_")}
+    with (home / "stand-in.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, "--images", str(images), *options],
+            env=environment | {"AWS_ENDPOINT_URL": ground_services},
+            stdout=log,
+            stderr=log,
+        )
+    wait_for_port(port, process)
+    return process
+
+
+@pytest.fixture(scope="session")
+def images_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in's images file: the platform's own images and a few of the contract tests'. Tests may add theirs."""
+    defaults = Settings.model_fields
+    path = tmp_path_factory.mktemp("images") / "images.json"
+    scripts = Path(__file__).parent / "contract" / "images"
+    registry = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
+    images = {
+        defaults["training_image"].default: {
+            "train": [sys.executable, "-m", "ml_platform.containers.training", "train"]
+        },
+        defaults["serving_image"].default: {"serve": [sys.executable, "-m", "ml_platform.containers.serving", "serve"]},
+        f"{registry}/test-script:latest": {"train": [sys.executable, str(scripts / "script.py"), "train"]},
+        f"{registry}/test-server:latest": {"serve": [sys.executable, str(scripts / "server.py"), "serve"]},
+    }
+    path.write_text(json.dumps(images))
+    return path
+
+
+@pytest.fixture(scope="session")
+def stand_in(ground_services: str, images_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real SageMaker stand-in on the ground services; AWS's waits are a hundred times shorter."""
+    port = free_port()
+    home = tmp_path_factory.mktemp("stand-in")
+    process = start_stand_in(home, images_file, ground_services, port, "--time-scale", "0.01")
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
 @pytest.fixture
 def settings(ground_services: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a platform of this test's own: an own home and an own, empty bucket on the ground services."""
@@ -84,3 +133,14 @@ def settings(ground_services: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def store(settings: Settings) -> ObjectStore:
     """The test's own bucket."""
     return ObjectStore.from_settings(settings)
+
+
+@pytest.fixture
+def sagemaker_settings(settings: Settings, stand_in: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a platform whose SageMaker is the stand-in."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", stand_in)
+    monkeypatch.setenv("ML_PLATFORM_POLL_SECONDS", "0.05")
+    for cached in (clients.sagemaker, clients.sagemaker_runtime):
+        cached.cache_clear()
+    return Settings.load()
