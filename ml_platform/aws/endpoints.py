@@ -61,13 +61,21 @@ class Invocation:
     variant: str
 
 
-def model_request(name: str, package_arn: str, role_arn: str) -> "CreateModelInputTypeDef":
+def packaged_model_request(name: str, package_arn: str, role_arn: str) -> "CreateModelInputTypeDef":
     """Build the request for a SageMaker model that runs a model package: image and artifact come from there."""
     return {
         "ModelName": name,
         "ExecutionRoleArn": role_arn,
         "Containers": [{"ModelPackageName": package_arn}],
-        "Tags": [{"Key": "ml-platform:model-package", "Value": package_arn[:256]}],
+    }
+
+
+def plain_model_request(name: str, image: str, artifact_uri: str, role_arn: str) -> "CreateModelInputTypeDef":
+    """Build the request for a SageMaker model that runs an artifact, whatever the registry says about it."""
+    return {
+        "ModelName": name,
+        "ExecutionRoleArn": role_arn,
+        "PrimaryContainer": {"Image": image, "ModelDataUrl": artifact_uri},
     }
 
 

@@ -144,10 +144,14 @@ def read_scores(store: ObjectStore, scores: BatchScores) -> "pl.DataFrame":
 
 
 def _ensure_model(settings: Settings, model: str, package: ModelPackage) -> str:
-    """Create the SageMaker model of a package unless it is there; its name covers what is in it."""
-    content = fingerprint_json([package.arn, package.artifact_uri, package.image, settings.role_arn])
+    """Create the SageMaker model of a package unless it is there; its name covers what is in it.
+
+    Image and artifact are named directly: scoring at rest is how a package is looked at before it is approved.
+    """
+    content = fingerprint_json([package.image, package.artifact_uri, settings.role_arn])
     name = names.sagemaker_name(model, f"v{package.version}", "batch", content[:12])
-    endpoints.create_model(settings.region, endpoints.model_request(name, package.arn, settings.role_arn))
+    request = endpoints.plain_model_request(name, package.image, package.artifact_uri, settings.role_arn)
+    endpoints.create_model(settings.region, request)
     return name
 
 

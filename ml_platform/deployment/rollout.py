@@ -101,7 +101,7 @@ def deploy(
         on_progress(f"endpoint {endpoint} serves version {package.version} already")
         return _live(before, package, previous_config=None, changed=False)
 
-    endpoints.create_model(region, endpoints.model_request(config, package.arn, settings.role_arn))
+    endpoints.create_model(region, endpoints.packaged_model_request(config, package.arn, settings.role_arn))
     endpoints.create_endpoint_config(region, endpoint_config_request(settings, model=model, name=config))
     if before is None:
         on_progress(f"creating endpoint {endpoint} with version {package.version}")

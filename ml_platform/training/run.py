@@ -65,11 +65,9 @@ def candidate_fingerprint(settings: Settings, inputs: TrainingInputs) -> str:
 
 
 def container_code_fingerprint() -> str:
-    """Return the fingerprint of the code that runs inside the training container."""
+    """Return the fingerprint of the code that makes a candidate what it is: the fit, not the serving of it."""
     package = Path(ml_platform.__file__).parent
-    return fingerprint_parts(
-        {part: fingerprint_tree(package / part) for part in ("containers/training", "modeling", "core")}
-    )
+    return fingerprint_parts({part: fingerprint_tree(package / part) for part in ("containers/training", "modeling")})
 
 
 def train(

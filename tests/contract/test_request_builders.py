@@ -81,7 +81,10 @@ def test_requests_are_valid_for_any_model_name(model: str) -> None:
     )
     assert not problems("CreateTrainingJob", a_training_request(model))
     assert not problems("CreateModelPackage", model_package_request(SETTINGS, a_submission(model=model)))
-    assert not problems("CreateModel", endpoints.model_request(name, PACKAGE, SETTINGS.role_arn))
+    assert not problems("CreateModel", endpoints.packaged_model_request(name, PACKAGE, SETTINGS.role_arn))
+    assert not problems(
+        "CreateModel", endpoints.plain_model_request(name, SETTINGS.serving_image, "s3://b/m.tar.gz", SETTINGS.role_arn)
+    )
     assert not problems("CreateEndpointConfig", endpoint_config_request(SETTINGS, model=model, name=name))
     assert not problems("UpdateEndpoint", update_endpoint_request("card-fraud", name))
     assert not problems("CreateTransformJob", transform)
