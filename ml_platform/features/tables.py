@@ -14,7 +14,9 @@ RISK_DELAY_DAYS = 7
 """Terminal windows end this long before the transaction: fraud is typically known by then (Handbook, chapter 3)."""
 
 CARD_FEATURES = tuple(name for w in WINDOW_DAYS for name in (f"card_tx_count_{w}d", f"card_amount_mean_{w}d"))
-TERMINAL_FEATURES = tuple(name for w in WINDOW_DAYS for name in (f"terminal_tx_count_{w}d", f"terminal_fraud_rate_{w}d"))
+TERMINAL_FEATURES = tuple(
+    name for w in WINDOW_DAYS for name in (f"terminal_tx_count_{w}d", f"terminal_fraud_rate_{w}d")
+)
 ON_DEMAND_FEATURES = ("is_weekend", "is_night")
 
 MODEL_FEATURES = ("amount", *ON_DEMAND_FEATURES, *CARD_FEATURES, *TERMINAL_FEATURES)

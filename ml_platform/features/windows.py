@@ -142,6 +142,6 @@ def _as_feature_rows(frame: "pl.DataFrame", key: str, features: tuple[str, ...])
     # The midnight after the event is the earliest a daily computation can have known the row. Not the wall clock:
     # computing a day again must reproduce it.
     created = pl.col("event_time").dt.truncate("1d") + timedelta(days=1)
-    return frame.select(
-        "transaction_id", key, "event_time", created.alias("created_time"), *features
-    ).sort("event_time", "transaction_id")
+    return frame.select("transaction_id", key, "event_time", created.alias("created_time"), *features).sort(
+        "event_time", "transaction_id"
+    )

@@ -1,0 +1,48 @@
+"""Labels as they were known: every label carries the instant at which it became known, and the newest known holds."""
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from ml_platform.aws.objects import ObjectStore
+from ml_platform.aws.tables import DailyTable
+from ml_platform.features.tables import FRAUD_LABELS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def read_labels(store: ObjectStore, first: date, last: date) -> "pl.DataFrame":
+    """Return all labels that became known from day ``first`` to day ``last``, corrections included."""
+    labels = DailyTable(store, FRAUD_LABELS).read(first, last)
+    return labels if labels.width else _no_labels()
+
+
+def labels_as_known(store: ObjectStore, cutoff: datetime, first_event: date, last_event: date) -> "pl.DataFrame":
+    """Return one label per transaction of the given event days: the newest known at ``cutoff``.
+
+    Transactions whose label was not known at ``cutoff`` are absent: unknown is not "no fraud".
+
+    Args:
+        store: The bucket.
+        cutoff: Only labels with ``known_time <= cutoff`` exist.
+        first_event: First day of the transactions. No label is known before its transaction.
+        last_event: Last day of the transactions, included.
+    """
+    import polars as pl
+
+    known = read_labels(store, first_event, cutoff.astimezone(UTC).date()).filter(
+        (pl.col("known_time") <= cutoff) & pl.col("event_time").dt.date().is_between(first_event, last_event)
+    )
+    # Of two labels learnt in the same instant the fraud holds, as in features.windows.
+    return known.sort("transaction_id", "known_time", "label").unique(
+        "transaction_id", keep="last", maintain_order=True
+    )
+
+
+def _no_labels() -> "pl.DataFrame":
+    import polars as pl
+
+    instant = pl.Datetime("us", "UTC")
+    return pl.DataFrame(
+        schema={"transaction_id": pl.String, "label": pl.Int8, "event_time": instant, "known_time": instant}
+    )

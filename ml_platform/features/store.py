@@ -1,0 +1,103 @@
+"""The feature store of these settings: Feast, configured from ``feature_store.yaml`` and holding our definitions.
+
+Definitions are applied here and nowhere else, by one process at a time and only when they changed.
+"""
+
+import fcntl
+import os
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_platform.core.errors import ConfigurationError
+from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_parts, fingerprint_tree
+from ml_platform.core.settings import Settings
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+DEFINITIONS = "feature_repo"
+
+
+def feature_store(settings: Settings) -> "FeatureStore":
+    """Return Feast's store with today's definitions in its registry."""
+    apply(settings)
+    return _open(settings)
+
+
+def apply(settings: Settings) -> bool:
+    """Bring the registry and the online store's tables to the definitions in ``feature_repo``.
+
+    Safe to repeat and to call from several processes: one applies, the others find it done.
+
+    Returns:
+        Whether anything had to be applied.
+    """
+    settings.feast_home.mkdir(parents=True, exist_ok=True)
+    with _lock(settings.feast_home / "apply.lock"):
+        applied = settings.feast_home / "applied.txt"
+        current = definitions_fingerprint(settings)
+        registry = settings.feast_home / "registry.db"
+        if registry.exists() and applied.exists() and applied.read_text() == current:
+            return False
+        _open(settings).apply(_definitions())
+        # Written last: after a crash in between, the definitions are applied again.
+        applied.write_text(current)
+        return True
+
+
+def definitions_fingerprint(settings: Settings) -> str:
+    """Return the fingerprint of everything that ``apply`` puts into the registry."""
+    with resources.as_file(resources.files(DEFINITIONS)) as root:
+        return fingerprint_parts(
+            {"definitions": fingerprint_tree(root), "config": fingerprint_bytes(_rendered(settings).encode())}
+        )
+
+
+def _open(settings: Settings) -> "FeatureStore":
+    import yaml  # type: ignore[import-untyped]
+    from feast import FeatureStore, RepoConfig
+
+    return FeatureStore(config=RepoConfig(**yaml.safe_load(_rendered(settings))))
+
+
+def _rendered(settings: Settings) -> str:
+    """Return ``feature_store.yaml`` with its variables replaced; Feast itself would leave unknown ones in place."""
+    text = (resources.files(DEFINITIONS) / "feature_store.yaml").read_text()
+    values = {
+        "ML_PLATFORM_HOME": str(settings.home),
+        "ML_PLATFORM_BUCKET": settings.bucket,
+        "ML_PLATFORM_REGION": settings.region,
+    }
+    try:
+        return string.Template(text).substitute(values)
+    except KeyError as error:
+        raise ConfigurationError(f"feature_store.yaml uses {error}, which no setting provides.") from error
+
+
+def _definitions() -> list[Any]:
+    from feature_repo import entities, feature_services, feature_views, on_demand_views, sources
+
+    return [
+        entities.customer,
+        entities.terminal,
+        sources.card_activity_table,
+        sources.terminal_risk_table,
+        feature_views.card_activity,
+        feature_views.terminal_risk,
+        on_demand_views.payment_calendar,
+        feature_services.fraud_v1,
+    ]
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
