@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
 from ml_platform.core.errors import SourceDataError
-from ml_platform.ingestion.schema import LABEL_COLUMNS, PARTITION_DAY, TRANSACTION_COLUMNS, parse_times
+from ml_platform.ingestion.schema import PARTITION_DAY, SURPLUS_FIELD, TRANSACTION_COLUMNS, parse_times
 from ml_platform.ingestion.source_columns import check_mapping, resolve_columns
 from ml_platform.ingestion.source_files import SourceFiles
 
@@ -74,17 +74,19 @@ class FileSource:
             delay = timedelta(days=self.label_delay_days)
             rows = self._days(labels, "event_time", first - delay, last - delay)
         known = (parse_times(rows["event_time"]) + delay).alias("known_time")
-        return rows.with_columns(known, pl.col(PARTITION_DAY) + delay).select(*LABEL_COLUMNS, PARTITION_DAY)
+        return rows.with_columns(known, pl.col(PARTITION_DAY) + delay)
 
     def _scan(self, required: Sequence[str], optional: Sequence[str]) -> "pl.LazyFrame":
         """Return all files' rows with our column names and their own types."""
         import polars as pl
+        import polars.selectors as cs
 
         frames = []
         for path, scan in self.files.scans():
-            found = scan.collect_schema().names()
+            found = [name for name in scan.collect_schema().names() if name != SURPLUS_FIELD]
             resolved = resolve_columns(found, self.columns, required, optional, f"{self.address} ({path.name})")
-            frames.append(scan.select(pl.col(theirs).alias(ours) for ours, theirs in resolved.items()))
+            ours = [pl.col(theirs).alias(ours) for ours, theirs in resolved.items()]
+            frames.append(scan.select(*ours, cs.by_name(SURPLUS_FIELD, require_all=False)))
         rows = pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
         if rows.limit(1).collect().is_empty():
             raise SourceDataError(f"{self.address} has no rows. Is the export that writes it finished?")
@@ -108,11 +110,10 @@ class FileSource:
         return everything.filter(pl.col(PARTITION_DAY).is_between(first, last))
 
     def _refuse_times(self, values: "pl.Series") -> NoReturn:
-        theirs = self.columns.get(values.name, values.name)
         raise SourceDataError(
-            f"No value of column {theirs} of {self.address} can be read as a time; the first are "
+            f"No value of the column for {values.name} in {self.address} can be read as a time; the first are "
             f"{', '.join(repr(value) for value in values.head(3))}. Times are timestamps, ISO 8601 or epoch numbers. "
-            "Is it the right column? ML_PLATFORM_SOURCE_COLUMNS says which one is event_time."
+            f"Is it the right column? Say which one it is in ML_PLATFORM_SOURCE_COLUMNS, under {values.name}."
         )
 
     @contextmanager

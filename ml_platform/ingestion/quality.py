@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ml_platform.ingestion.schema import (
     LABEL_COLUMNS,
     PARTITION_DAY,
+    SURPLUS_FIELD,
     TRANSACTION_COLUMNS,
     parse_amounts,
     parse_ids,
@@ -59,6 +60,7 @@ def split_transactions(raw: "pl.DataFrame") -> Split:
     )
     amount = parsed["amount"]
     broken = {
+        **_broken_row(raw),
         "transaction_id missing": parsed["transaction_id"].is_null(),
         **_broken_times(raw["event_time"], parsed["event_time"]),
         "event_time outside the partition day": parsed["event_time"].dt.date() != raw[PARTITION_DAY],
@@ -85,6 +87,7 @@ def split_labels(raw: "pl.DataFrame") -> Split:
         ]
     )
     broken = {
+        **_broken_row(raw),
         "transaction_id missing": parsed["transaction_id"].is_null(),
         "label neither 0 nor 1": parsed["label"].is_null(),
         **_broken_times(raw["event_time"], parsed["event_time"]),
@@ -93,6 +96,11 @@ def split_labels(raw: "pl.DataFrame") -> Split:
         "known_time before event_time": parsed["known_time"] < parsed["event_time"],
     }
     return _split(raw, parsed.select(LABEL_COLUMNS), broken, unique_by=("transaction_id", "known_time"))
+
+
+def _broken_row(raw: "pl.DataFrame") -> "dict[str, pl.Series]":
+    # Which of its fields is the stray one nobody knows: all after it belong to other columns.
+    return {"more fields than columns": raw[SURPLUS_FIELD].is_not_null()} if SURPLUS_FIELD in raw.columns else {}
 
 
 def _broken_times(raw: "pl.Series", parsed: "pl.Series") -> "dict[str, pl.Series]":
@@ -138,10 +146,9 @@ def _repeats(parsed: "pl.DataFrame", unbroken: "pl.Series", unique_by: tuple[str
     """Whether an unbroken row with the same key comes before each row."""
     import polars as pl
 
-    keys = parsed.select(unique_by).with_columns(unbroken=unbroken)
+    keys = parsed.select(unique_by).with_columns(unbroken=unbroken).with_row_index("row")
     if not keys.select(pl.struct(unique_by).is_duplicated().any()).item():
         return pl.repeat(value=False, n=len(keys), dtype=pl.Boolean, eager=True)
-    row = pl.int_range(pl.len())
-    first_unbroken = pl.when("unbroken").then(row).min().over(unique_by)
+    first_unbroken = pl.col("row").filter("unbroken").min().over(unique_by)
     has_key = pl.all_horizontal(pl.col(unique_by).is_not_null())
-    return keys.select((has_key & (row > first_unbroken)).fill_null(value=False)).to_series()
+    return keys.select((has_key & (pl.col("row") > first_unbroken)).fill_null(value=False)).to_series()

@@ -19,6 +19,9 @@ LABEL_COLUMNS = ("transaction_id", "label", "event_time", "known_time")
 PARTITION_DAY = "partition_day"
 """The day a source files a row under: also a row without a readable time belongs to one, and is landed once."""
 
+SURPLUS_FIELD = "surplus_field"
+"""What a row of a CSV file has beyond its header's columns, if a source has this column at all: a stray comma."""
+
 # Naive times are UTC. The first format that fits most sources comes first: the others run only on what is left.
 _TIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f",

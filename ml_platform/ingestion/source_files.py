@@ -5,16 +5,19 @@ What their columns mean is ``source_columns``; reading rows out of them is ``fil
 
 import fnmatch
 import re
+import shutil
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from ml_platform.aws import external_objects
 from ml_platform.core.errors import SourceDataError
 from ml_platform.core.fingerprint import fingerprint_json
+from ml_platform.ingestion.schema import SURPLUS_FIELD
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,17 +56,7 @@ class SourceFiles:
 
     def scans(self) -> "list[tuple[Path, pl.LazyFrame]]":
         """Return one lazy frame per file; CSV columns are all strings, so that one bad value spoils no other."""
-        import polars as pl
-
-        return [
-            (
-                path,
-                pl.scan_parquet(path, glob=False, hive_partitioning=False)
-                if _is_parquet(path)
-                else pl.scan_csv(path, glob=False, infer_schema=False),
-            )
-            for path in self.paths
-        ]
+        return [(path, _scan_parquet(path) if _is_parquet(path) else _scan_csv(path)) for path in self.paths]
 
     def version(self) -> str:
         """Return a fingerprint that changes when a file is added, removed or written again."""
@@ -87,29 +80,49 @@ class SourceFiles:
 
     def _listed(self) -> list[external_objects.ExternalObject]:
         bucket, _, key = self.address.removeprefix("s3://").partition("/")
+        folder = f"{key.rstrip('/')}/" if key else ""
         fixed = _PATTERN.split(key, maxsplit=1)[0]
         return [
             item
             for item in external_objects.list_objects(self.region, bucket, fixed)
             if _is_readable_kind(item.key)
-            and (
-                item.key in {key, fixed} or item.key.startswith(f"{key.rstrip('/')}/") or fnmatch.fnmatch(item.key, key)
-            )
+            and (item.key == key or item.key.startswith(folder) or fnmatch.fnmatchcase(item.key, key))
         ]
 
     @cached_property
-    def _directory(self) -> "TemporaryDirectory[str]":
-        return TemporaryDirectory(prefix="ml-platform-source-")
+    def _directory(self) -> Path:
+        """A directory that goes when this object does."""
+        directory = mkdtemp(prefix="ml-platform-source-")
+        weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
+        return Path(directory)
 
     def _fetched(self) -> list[Path]:
         bucket = self.address.removeprefix("s3://").partition("/")[0]
         paths = []
         for number, item in enumerate(self._listed()):
             # A key may hold anything, also `..`: only its last name, behind a number, becomes a file name.
-            path = Path(self._directory.name) / f"{number:06d}-{item.key.rsplit('/', 1)[-1]}"
+            path = self._directory / f"{number:06d}-{item.key.rsplit('/', 1)[-1]}"
             external_objects.download(self.region, bucket, item.key, path)
             paths.append(path)
         return paths
+
+
+def _scan_parquet(path: Path) -> "pl.LazyFrame":
+    import polars as pl
+
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
+def _scan_csv(path: Path) -> "pl.LazyFrame":
+    """Return a file's rows as strings, with one more column for a field too many.
+
+    Left to itself polars refuses the whole file for such a row, or, when it reads only some columns, says nothing.
+    """
+    import polars as pl
+
+    header = pl.scan_csv(path, glob=False, infer_schema=False).collect_schema().names()
+    columns = dict.fromkeys([*header, SURPLUS_FIELD], pl.String())
+    return pl.scan_csv(path, glob=False, schema=columns, missing_columns="insert", truncate_ragged_lines=True)
 
 
 def _matching(pattern: Path) -> Iterator[Path]:
