@@ -1,5 +1,7 @@
 """Named automation conditions, each with the reason for it. The label is what the UI shows as the cause of a run."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 
@@ -15,7 +17,12 @@ def when_upstream_is_good() -> dg.AutomationCondition:
 
 
 def every_hour() -> dg.AutomationCondition:
-    """Run five minutes past the hour on the hour that has ended: captured requests are written within seconds."""
-    cron = dg.AutomationCondition.cron_tick_passed("5 * * * *").since_last_handled()
-    latest = dg.AutomationCondition.in_latest_time_window()
-    return (cron & latest & ~dg.AutomationCondition.in_progress()).with_label("an hour of traffic is complete")
+    """Run five minutes past the hour on the hour that has ended, and on the one that has begun.
+
+    Captured requests are written within seconds; the hour that has begun is read again when it has ended.
+    """
+    return (
+        dg.AutomationCondition.cron_tick_passed("5 * * * *").since_last_handled()
+        & dg.AutomationCondition.in_latest_time_window(timedelta(hours=2))
+        & ~dg.AutomationCondition.in_progress()
+    ).with_label("another hour of traffic has been captured")

@@ -6,8 +6,13 @@ Its fields are the platform's contract with a model's owner. How each stage is b
 import dagster as dg
 from pydantic import Field
 
-from ml_platform.components import batch, deployment, evaluation, monitoring, registry, training
+from ml_platform.components.batch import build_batch_scores
+from ml_platform.components.deployment import build_live_endpoint
+from ml_platform.components.evaluation import build_evaluation_report
+from ml_platform.components.monitoring import build_monitoring
+from ml_platform.components.registry import build_model_package
 from ml_platform.components.settings import Gate, Monitoring, Training
+from ml_platform.components.training import build_model_candidate, build_training_set
 
 
 class ModelPipeline(dg.Component, dg.Model, dg.Resolvable):
@@ -16,12 +21,15 @@ class ModelPipeline(dg.Component, dg.Model, dg.Resolvable):
     A new model is one folder under ``defs/models`` with a ``defs.yaml`` of this type.
     """
 
-    name: str = Field(description="Snake-case name; the first part of every asset key.", pattern=r"^[a-z][a-z0-9_]{2,40}$")
+    name: str = Field(
+        description="Snake-case name; the first part of every asset key.", pattern=r"^[a-z][a-z0-9_]{2,40}$"
+    )
     owner: str = Field(description="Owner of all assets, e.g. `team:fraud`.")
     purpose: str = Field(description="One sentence for people: what the score is used for.")
     features: list[str] = Field(description="Input columns of the model, in the order of its signature.", min_length=1)
     feature_service: str = Field(description="Feast feature service that serves the looked-up features.")
     target: str = Field(default="transaction_fraud", description="What is predicted; `features.targets` lists them.")
+    batch_days: int = Field(default=1, gt=0, description="Newest landed days that a batch scores.")
     training: Training = Training()
     gate: Gate = Gate()
     monitoring: Monitoring = Monitoring()
@@ -32,6 +40,20 @@ class ModelPipeline(dg.Component, dg.Model, dg.Resolvable):
 
 
 def build_model(model: ModelPipeline) -> dg.Definitions:
-    """Return the definitions of one model, stage by stage."""
-    stages = [training, evaluation, registry, deployment, batch, monitoring]
-    return dg.Definitions(assets=[asset for stage in stages for asset in stage.build_assets(model)])
+    """Return the assets of one model, each built on the one before it."""
+    training_set = build_training_set(model)
+    model_candidate = build_model_candidate(model, training_set)
+    evaluation_report = build_evaluation_report(model, model_candidate)
+    model_package = build_model_package(model, evaluation_report)
+    live_endpoint = build_live_endpoint(model, model_package)
+    return dg.Definitions(
+        assets=[
+            training_set,
+            model_candidate,
+            evaluation_report,
+            model_package,
+            live_endpoint,
+            build_batch_scores(model, model_package),
+            *build_monitoring(model, live_endpoint),
+        ]
+    )

@@ -1,5 +1,6 @@
-"""Keys of the shared payment assets that every model builds on. They are defined in ``defs``; the graph test in
-``tests/defs`` fails when one of these names nothing.
+"""Keys of the shared payment assets that every model builds on.
+
+They are defined in ``defs``; the graph test in ``tests/defs`` fails when one of these names nothing.
 """
 
 import dagster as dg
@@ -9,3 +10,6 @@ FRAUD_LABELS = dg.AssetKey(["payments", "fraud_labels"])
 CARD_ACTIVITY = dg.AssetKey(["payments", "card_activity"])
 TERMINAL_RISK = dg.AssetKey(["payments", "terminal_risk"])
 ONLINE_FEATURES = dg.AssetKey(["payments", "online_features"])
+
+DAILY = (TRANSACTIONS, FRAUD_LABELS, CARD_ACTIVITY, TERMINAL_RISK, ONLINE_FEATURES)
+"""Everything that a new day of payments brings up to date, in order."""

@@ -1,11 +1,14 @@
 """Training set and candidate: what was known at the cut-off, and the SageMaker training job that fits on it."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from ml_platform.components import payments
 from ml_platform.components.automation import when_upstream_is_good
+from ml_platform.components.metadata import link, numbers, rows
+from ml_platform.components.training_spec import training_set_spec
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.sagemaker import SageMaker
 
@@ -17,7 +20,12 @@ class TrainingSetConfig(dg.Config):
     """What to build, when not the newest."""
 
     as_of: str | None = None
-    """Midnight (ISO date) at which labels must have been known; default: end of the newest ingested day."""
+    """ISO date at whose midnight labels must have been known; default: the end of the newest landed day."""
+
+    @property
+    def instant(self) -> datetime | None:
+        """The cut-off as an instant."""
+        return datetime.fromisoformat(self.as_of).replace(tzinfo=UTC) if self.as_of else None
 
 
 class CandidateConfig(dg.Config):
@@ -27,23 +35,38 @@ class CandidateConfig(dg.Config):
     """Leakage probe: fit on permuted labels. The gate must stop such a candidate."""
 
 
-def build_assets(model: "ModelPipeline") -> list[dg.AssetsDefinition]:
-    """Return ``training_set`` and ``model_candidate``."""
+def build_training_set(model: "ModelPipeline") -> dg.AssetsDefinition:
+    """Return the asset ``training_set``."""
 
     @dg.asset(
         key=[model.name, "training_set"],
-        deps=[payments.FRAUD_LABELS, payments.CARD_ACTIVITY, payments.TERMINAL_RISK],
+        deps=[payments.TRANSACTIONS, payments.FRAUD_LABELS, payments.CARD_ACTIVITY, payments.TERMINAL_RISK],
         group_name="training",
-        kinds={"feast", "parquet", "s3"},
+        kinds={"feast", "parquet"},
         owners=[model.owner],
         tags={"model": model.name},
-        description=f"Features as known at each event, labels as known at the cut-off. Target: {model.target}.",
+        description=f"Features as known at each event, labels as known at the cut-off. Target: `{model.target}`.",
     )
-    def training_set(
-        config: TrainingSetConfig, feature_store: FeatureStore
-    ) -> dg.MaterializeResult:
-        manifest = feature_store.build_training_set(model, config.as_of)
-        return feature_store.describe_training_set(manifest)
+    def training_set(config: TrainingSetConfig, feature_store: FeatureStore) -> dg.MaterializeResult:
+        manifest = feature_store.build_training_set(training_set_spec(model, config.instant))
+        feature_store.manifests(model.name).write("training_set", manifest)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(manifest.fingerprint),
+            metadata={
+                **rows(manifest.rows("train")),
+                **{f"{split}_rows": manifest.rows(split) for split in manifest.splits},
+                **{f"{split}_positives": manifest.positives(split) for split in manifest.splits},
+                "as_of": dg.MetadataValue.timestamp(manifest.as_of),
+                "fingerprint": manifest.fingerprint,
+                "address": link(manifest.uri),
+            },
+        )
+
+    return training_set
+
+
+def build_model_candidate(model: "ModelPipeline", training_set: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """Return the asset ``model_candidate``."""
 
     @dg.asset(
         key=[model.name, "model_candidate"],
@@ -57,9 +80,27 @@ def build_assets(model: "ModelPipeline") -> list[dg.AssetsDefinition]:
         description="A model fitted by a SageMaker training job. The job's name follows from its inputs.",
     )
     def model_candidate(
-        context: dg.AssetExecutionContext, config: CandidateConfig, sagemaker: SageMaker
+        context: dg.AssetExecutionContext, config: CandidateConfig, feature_store: FeatureStore, sagemaker: SageMaker
     ) -> dg.MaterializeResult:
-        candidate = sagemaker.train(model, shuffle_labels=config.shuffle_labels, on_log=context.log.info)
-        return sagemaker.describe_candidate(candidate)
+        candidate = sagemaker.train(
+            model.name,
+            feature_store.training_set(model.name),
+            model_parameters=model.training.model_parameters,
+            seed=model.training.seed,
+            shuffle_labels=config.shuffle_labels,
+            on_log=context.log.info,
+        )
+        sagemaker.manifests(model.name).write("model_candidate", candidate)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(candidate.fingerprint),
+            metadata={
+                **numbers(candidate.metrics),
+                "training_job": candidate.job_name,
+                "billable_seconds": candidate.billable_seconds,
+                "instance_type": candidate.instance_type,
+                "fingerprint": candidate.fingerprint,
+                "address": link(candidate.artifact_uri),
+            },
+        )
 
-    return [training_set, model_candidate]
+    return model_candidate

@@ -41,7 +41,7 @@ def transactions(context: dg.AssetExecutionContext, payments_source: PaymentsSou
             "quarantined": report.quarantined,
             "quarantined_percent": quarantined_percent,
             "quarantine_reasons": dict(report.reasons),
-            "amount_total": report.amount_total,
+            "amount_total": report.total_amount,
         },
         check_results=[
             dg.AssetCheckResult(
@@ -65,4 +65,6 @@ def transactions(context: dg.AssetExecutionContext, payments_source: PaymentsSou
 def fraud_labels(context: dg.AssetExecutionContext, payments_source: PaymentsSource) -> dg.MaterializeResult:
     """Fraud labels by the day on which they became known. Corrections append; the newest known wins."""
     report = payments_source.land_labels(*days_of(context))
-    return dg.MaterializeResult(metadata={**rows(report.rows), "frauds": report.frauds})
+    return dg.MaterializeResult(
+        metadata={**rows(report.accepted), "quarantined": report.quarantined, "frauds": report.frauds}
+    )

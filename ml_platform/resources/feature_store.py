@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ml_platform.resources.platform import PlatformResource
 
 if TYPE_CHECKING:
-    from ml_platform.features.compute import FeatureReport
+    from ml_platform.features.compute import TableReport
     from ml_platform.features.materialization import MaterializationReport
     from ml_platform.features.parity import ParityReport
     from ml_platform.features.training_set import TrainingSetManifest, TrainingSetSpec
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 class FeatureStore(PlatformResource):
     """Computes feature tables and reads them through Feast. Feast is imported where it is used: it takes seconds."""
 
-    def compute_card_activity(self, first: date, last: date) -> "FeatureReport":
+    def compute_card_activity(self, first: date, last: date) -> "TableReport":
         """Compute and land the card features of these days."""
         from ml_platform.features.compute import compute_card_activity
 
         return compute_card_activity(self.store, first, last)
 
-    def compute_terminal_risk(self, first: date, last: date) -> "FeatureReport":
+    def compute_terminal_risk(self, first: date, last: date) -> "TableReport":
         """Compute and land the terminal features of these days."""
         from ml_platform.features.compute import compute_terminal_risk
 

@@ -17,7 +17,7 @@ class PaymentsSource(PlatformResource):
         from ml_platform.ingestion.landing import ingest_transactions
         from ml_platform.ingestion.source import open_source
 
-        return ingest_transactions(open_source(self.settings), self.store, first, last)
+        return ingest_transactions(open_source(self.settings), self.store, (first, last))
 
     def land_labels(self, first: date, last: date) -> "LabelReport":
         """Land the labels that became known on these days."""

@@ -1,0 +1,50 @@
+"""Batch scores: the newest registered package on the newest landed days, by a transform job."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ml_platform.components.automation import when_upstream_is_good
+from ml_platform.components.metadata import link, rows
+from ml_platform.components.training_spec import training_set_spec
+from ml_platform.resources.feature_store import FeatureStore
+from ml_platform.resources.sagemaker import SageMaker
+
+if TYPE_CHECKING:
+    from ml_platform.components.model_pipeline import ModelPipeline
+
+
+def build_batch_scores(model: "ModelPipeline", model_package: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """Return the asset ``batch_scores`` ; it fails when the rows that came back are not the rows that were sent."""
+
+    @dg.asset(
+        key=[model.name, "batch_scores"],
+        deps=[model_package],
+        group_name="batch",
+        kinds={"sagemaker", "parquet"},
+        owners=[model.owner],
+        tags={"model": model.name},
+        pool="sagemaker_transform",
+        automation_condition=when_upstream_is_good(),
+        description="Scores of the newest landed days by the newest registered package.",
+    )
+    def batch_scores(
+        context: dg.AssetExecutionContext, feature_store: FeatureStore, sagemaker: SageMaker
+    ) -> dg.MaterializeResult:
+        frame = feature_store.newest_days(training_set_spec(model, None), model.batch_days)
+        scores = sagemaker.score_batch(
+            model.name, sagemaker.registered(model.name), frame, tuple(model.features), context.log.info
+        )
+        sagemaker.manifests(model.name).write("batch_scores", scores)
+        return dg.MaterializeResult(
+            metadata={
+                **rows(scores.rows),
+                "rows_sent": frame.height,
+                "mean_score": scores.mean_score,
+                "version": scores.version,
+                "transform_job": scores.job_name,
+                "address": link(scores.scores_uri),
+            },
+        )
+
+    return batch_scores

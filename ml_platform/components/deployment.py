@@ -1,0 +1,41 @@
+"""The live endpoint: what DescribeEndpoint says after the change, never what was asked for."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ml_platform.resources.sagemaker import SageMaker
+
+if TYPE_CHECKING:
+    from ml_platform.components.model_pipeline import ModelPipeline
+
+
+def build_live_endpoint(model: "ModelPipeline", model_package: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """Return the asset ``live_endpoint``. It has no condition: the approval sensor, or a person, launches it."""
+
+    @dg.asset(
+        key=[model.name, "live_endpoint"],
+        deps=[model_package],
+        group_name="deployment",
+        kinds={"sagemaker"},
+        owners=[model.owner],
+        tags={"model": model.name},
+        pool="sagemaker_endpoint",
+        description="The endpoint that serves the newest approved package, and records what it answers.",
+    )
+    def live_endpoint(context: dg.AssetExecutionContext, sagemaker: SageMaker) -> dg.MaterializeResult:
+        live = sagemaker.deploy(model.name, on_progress=context.log.info)
+        sagemaker.manifests(model.name).write("live_endpoint", live)
+        return dg.MaterializeResult(
+            metadata={
+                "version": live.version,
+                "endpoint": live.endpoint,
+                "endpoint_config": live.config,
+                "previous_endpoint_config": live.previous_config or "none",
+                "status": live.status,
+                "since": dg.MetadataValue.timestamp(live.since),
+                "model_package": live.package_arn,
+            }
+        )
+
+    return live_endpoint

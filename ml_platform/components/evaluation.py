@@ -1,0 +1,71 @@
+"""Evaluate the candidate beside the champion, and stop it here unless it earns promotion."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ml_platform.components.automation import when_upstream_is_good
+from ml_platform.components.metadata import numbers, picture, reasons, rows
+from ml_platform.evaluation import plots
+from ml_platform.resources.feature_store import FeatureStore
+from ml_platform.resources.model_evaluator import ModelEvaluator
+from ml_platform.resources.sagemaker import SageMaker
+
+if TYPE_CHECKING:
+    from ml_platform.components.model_pipeline import ModelPipeline
+
+PROMOTION_CHECK = "challenger_earns_promotion"
+
+
+def build_evaluation_report(model: "ModelPipeline", model_candidate: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """Return the asset ``evaluation_report`` with its blocking check."""
+
+    @dg.asset(
+        key=[model.name, "evaluation_report"],
+        deps=[model_candidate],
+        group_name="evaluation",
+        kinds={"scikitlearn"},
+        owners=[model.owner],
+        tags={"model": model.name},
+        automation_condition=when_upstream_is_good(),
+        check_specs=[
+            dg.AssetCheckSpec(
+                PROMOTION_CHECK,
+                asset=[model.name, "evaluation_report"],
+                blocking=True,
+                description="The candidate keeps every floor and is no worse than the live champion on the same rows.",
+            )
+        ],
+        description="Holdout figures of the candidate, with the champion's on the same rows beside them.",
+    )
+    def evaluation_report(
+        feature_store: FeatureStore, sagemaker: SageMaker, model_evaluator: ModelEvaluator
+    ) -> dg.MaterializeResult:
+        evaluation = model_evaluator.evaluate(
+            feature_store.training_set(model.name), sagemaker.candidate(model.name), model.gate
+        )
+        evidence = evaluation.evidence
+        model_evaluator.manifests(model.name).write("evaluation_report", evidence)
+        drawn = {name: picture(markdown) for name, markdown in plots.draw_all(evaluation).items()}
+        return dg.MaterializeResult(
+            metadata={
+                **rows(evidence.challenger.rows),
+                **numbers(evidence.figures()),
+                "comparison": picture(plots.comparison_table(evidence.challenger, evidence.champion)),
+                **drawn,
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=PROMOTION_CHECK,
+                    passed=evidence.verdict.passed,
+                    metadata={
+                        "reasons": reasons(evidence.failures),
+                        "candidate": evidence.candidate_fingerprint,
+                        **numbers(evidence.figures()),
+                        **drawn,
+                    },
+                )
+            ],
+        )
+
+    return evaluation_report

@@ -1,0 +1,27 @@
+"""From a model's declaration to the specification of its training set."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ml_platform.components.model_pipeline import ModelPipeline
+    from ml_platform.features.training_set import TrainingSetSpec
+
+
+def training_set_spec(model: "ModelPipeline", as_of: datetime | None) -> "TrainingSetSpec":
+    """Return the specification of a model's training set; without a cut-off, as of the newest landed day."""
+    from ml_platform.features.training_set import TrainingSetSpec
+
+    windows = model.training
+    return TrainingSetSpec(
+        model=model.name,
+        feature_service=model.feature_service,
+        features=tuple(model.features),
+        target=model.target,
+        as_of=as_of,
+        train_days=windows.train_days,
+        validation_days=windows.validation_days,
+        holdout_days=windows.holdout_days,
+        label_delay_days=windows.label_delay_days,
+        feature_lookup=windows.feature_lookup,
+    )

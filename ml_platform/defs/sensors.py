@@ -1,0 +1,99 @@
+"""What runs on events: new source data, a decision to retrain, an approved package, and upstream changes."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import dagster as dg
+
+from ml_platform.components import payments
+from ml_platform.core import names
+from ml_platform.core.clock import utc_now
+from ml_platform.core.settings import Settings
+from ml_platform.defs.model_graph import TRAINING_STAGE, models_in, stage_of
+from ml_platform.defs.schedules import REASON_TAG
+from ml_platform.resources.payments import PaymentsSource
+from ml_platform.resources.sagemaker import SageMaker
+
+RUNNING = dg.DefaultSensorStatus.RUNNING
+
+automation = dg.AutomationConditionSensorDefinition(
+    "automation", target=dg.AssetSelection.all(), default_status=RUNNING, minimum_interval_seconds=30
+)
+"""Evaluates the labelled conditions of ``components.automation``."""
+
+
+@dg.sensor(target=[*payments.DAILY], default_status=RUNNING, minimum_interval_seconds=60)
+def new_source_data(payments_source: PaymentsSource) -> dg.RunRequest | dg.SkipReason:
+    """Land the days that the source has and the platform has not, as one run."""
+    missing = missing_days(
+        payments_source.days_offered(), payments_source.days_landed(), Settings.load().history_start, utc_now().date()
+    )
+    if not missing:
+        return dg.SkipReason("Every complete day that the source has is landed.")
+    first, last = missing[0], missing[-1]
+    return dg.RunRequest(
+        run_key=f"{first}..{last} ({len(missing)})",
+        tags={
+            "dagster/asset_partition_range_start": first.isoformat(),
+            "dagster/asset_partition_range_end": last.isoformat(),
+            REASON_TAG: f"the source has {len(missing)} new days, {first} to {last}",
+        },
+    )
+
+
+def missing_days(offered: tuple[date, date] | None, landed: list[date], history_start: date, today: date) -> list[date]:
+    """Return the complete days that are offered and not landed, ascending.
+
+    Args:
+        offered: First and last day of the source; None when it has no end.
+        landed: Days that have been landed.
+        history_start: First day of all partitions.
+        today: The day that is not over yet.
+    """
+    first, last = offered or (history_start, today)
+    first, last = max(first, history_start), min(last, today - timedelta(days=1))
+    span = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+    return sorted(set(span) - set(landed))
+
+
+@dg.sensor(
+    target=dg.AssetSelection.groups("training", "evaluation", "registry"),
+    default_status=RUNNING,
+    minimum_interval_seconds=30,
+)
+def operating_decision_retrains(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Launch retraining once for each operating decision that says so; the gate judges what comes of it."""
+    asked = False
+    for model in models_in(context.repository_def):
+        event = context.instance.get_latest_materialization_event(dg.AssetKey([model, "operating_decision"]))
+        if event is None or event.asset_materialization is None:
+            continue
+        if event.asset_materialization.metadata["action"].value == "retrain":
+            asked = True
+            yield dg.RunRequest(
+                run_key=f"{model}:{event.run_id}",
+                asset_selection=stage_of(model, TRAINING_STAGE),
+                tags={REASON_TAG: f"operating decision of run {event.run_id[:8]}: retrain", "model": model},
+            )
+    if not asked:
+        yield dg.SkipReason("No model's newest operating decision is to retrain.")
+
+
+@dg.sensor(target=dg.AssetSelection.groups("deployment"), default_status=RUNNING, minimum_interval_seconds=30)
+def approved_package_goes_live(
+    context: dg.SensorEvaluationContext, sagemaker: SageMaker
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Deploy the newest approved package of each model whose endpoint serves something else."""
+    asked = False
+    for model in models_in(context.repository_def):
+        approved = sagemaker.latest_approved(model)
+        live = sagemaker.live_package(model)
+        if approved is not None and (live is None or live.package.arn != approved.arn):
+            asked = True
+            yield dg.RunRequest(
+                run_key=approved.arn,
+                asset_selection=[dg.AssetKey([model, "live_endpoint"])],
+                tags={REASON_TAG: f"version {approved.version} of {names.endpoint(model)} is approved", "model": model},
+            )
+    if not asked:
+        yield dg.SkipReason("Every model's endpoint serves its newest approved package, or none is approved.")

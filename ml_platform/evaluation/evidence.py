@@ -1,0 +1,38 @@
+"""What the promotion gate leaves behind: the figures it saw and every reason it found, in one document."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml_platform.core.verdict import Verdict
+from ml_platform.evaluation.report import EvaluationReport
+
+
+class PromotionEvidence(BaseModel):
+    """The gate's evidence on one candidate. A candidate is registered only on evidence of its own that passed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    candidate_fingerprint: str
+    artifact_uri: str
+    training_job: str
+    challenger: EvaluationReport
+    champion: EvaluationReport | None = Field(description="The live model on the same rows; None before the first.")
+    champion_version: int | None = None
+    failures: tuple[str, ...] = Field(description="Every reason against promotion; empty means passed.")
+    decided_at: datetime
+
+    @property
+    def verdict(self) -> Verdict:
+        """The gate's verdict."""
+        return Verdict(self.failures)
+
+    def figures(self) -> dict[str, float | None]:
+        """The headline figures, the champion's under names of their own."""
+        return {
+            f"{prefix}{name}": getattr(report, name)
+            for prefix, report in (("", self.challenger), ("champion_", self.champion))
+            if report is not None
+            for name in ("average_precision", "roc_auc", "card_precision_at_100", "calibration_error")
+        }

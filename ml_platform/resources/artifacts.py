@@ -1,0 +1,34 @@
+"""Model artifacts and training-set splits, brought from S3 into memory."""
+
+import io
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_platform.aws.objects import ObjectStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_platform.modeling.artifact import Artifact
+
+
+def load_model(store: ObjectStore, uri: str) -> "Artifact":
+    """Return the artifact behind an address, verified.
+
+    Raises:
+        ArtifactError: When it is incomplete or was altered.
+    """
+    from ml_platform.modeling.artifact import load_archive
+
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = Path(scratch) / "model.tar.gz"
+        store.download(store.key(uri), archive)
+        return load_archive(archive)
+
+
+def load_frame(store: ObjectStore, uri: str) -> "pd.DataFrame":
+    """Return one Parquet object as a frame."""
+    import pandas as pd
+
+    return pd.read_parquet(io.BytesIO(store.get(store.key(uri))))

@@ -1,0 +1,83 @@
+"""Evaluation of a candidate beside the champion, on the same holdout."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml_platform.core import names
+from ml_platform.core.clock import utc_now
+from ml_platform.resources.artifacts import load_frame, load_model
+from ml_platform.resources.platform import PlatformResource
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from ml_platform.evaluation.evidence import PromotionEvidence
+    from ml_platform.evaluation.gate import GatePolicy
+    from ml_platform.features.training_set import TrainingSetManifest
+    from ml_platform.training.run import Candidate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evidence, and the arrays that its plots are drawn from."""
+
+    evidence: "PromotionEvidence"
+    labels: "np.ndarray"
+    challenger_scores: "np.ndarray"
+    champion_scores: "np.ndarray | None"
+
+
+class ModelEvaluator(PlatformResource):
+    """Scores the holdout with the candidate and with what is live now, and asks the gate."""
+
+    def evaluate(self, training_set: "TrainingSetManifest", candidate: "Candidate", policy: "GatePolicy") -> Evaluation:
+        """Return the gate's evidence on a candidate."""
+        from ml_platform.evaluation.evidence import PromotionEvidence
+        from ml_platform.evaluation.gate import decide
+        from ml_platform.evaluation.report import EvaluationReport, Role, evaluate
+        from ml_platform.registry import lookup
+
+        holdout = load_frame(self.store, training_set.holdout_uri)
+        live = lookup.live_package(self.settings.region, names.endpoint(candidate.model))
+
+        def report(scores: "np.ndarray", role: Role, fingerprint: str) -> EvaluationReport:
+            return evaluate(
+                holdout,
+                scores,
+                model=candidate.model,
+                role=role,
+                fingerprint=fingerprint,
+                training_set_fingerprint=training_set.fingerprint,
+                created_at=utc_now(),
+            )
+
+        scores, fingerprint = self._score(candidate.artifact_uri, holdout)
+        challenger = report(scores, "challenger", fingerprint)
+        champion, champion_scores = None, None
+        if live is not None:
+            champion_scores, champion_fingerprint = self._score(live.package.artifact_uri, holdout)
+            champion = report(champion_scores, "champion", champion_fingerprint)
+        verdict = decide(challenger, champion, policy, candidate.fingerprint)
+        evidence = PromotionEvidence(
+            model=candidate.model,
+            candidate_fingerprint=candidate.fingerprint,
+            artifact_uri=candidate.artifact_uri,
+            training_job=candidate.job_name,
+            challenger=challenger,
+            champion=champion,
+            champion_version=live.package.version if live else None,
+            failures=verdict.failures,
+            decided_at=utc_now(),
+        )
+        return Evaluation(evidence, holdout["label"].to_numpy(), scores, champion_scores)
+
+    def evidence(self, model: str) -> "PromotionEvidence":
+        """Return the gate's newest evidence on the model's candidate."""
+        from ml_platform.evaluation.evidence import PromotionEvidence
+
+        return self.manifests(model).read("evaluation_report", PromotionEvidence)
+
+    def _score(self, artifact_uri: str, holdout: "pd.DataFrame") -> "tuple[np.ndarray, str]":
+        artifact = load_model(self.store, artifact_uri)
+        return artifact.pipeline.score(holdout), artifact.fingerprint

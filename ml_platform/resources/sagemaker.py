@@ -1,0 +1,134 @@
+"""SageMaker as the graph uses it: train, register, deploy, score a batch."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ml_platform.aws.model_packages import ModelPackage
+from ml_platform.core import names
+from ml_platform.core.errors import MLPlatformError
+from ml_platform.resources.platform import PlatformResource
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ml_platform.batch.run import BatchScores
+    from ml_platform.deployment.rollout import LiveEndpoint
+    from ml_platform.evaluation.evidence import PromotionEvidence
+    from ml_platform.features.training_set import TrainingSetManifest
+    from ml_platform.registry.lookup import LivePackage
+    from ml_platform.training.run import Candidate
+
+
+class NotPromotableError(MLPlatformError):
+    """The evidence does not allow what was asked for."""
+
+
+class SageMaker(PlatformResource):
+    """Jobs, registry and endpoints. Every call is safe to repeat: names follow from inputs."""
+
+    def train(
+        self,
+        model: str,
+        training_set: "TrainingSetManifest",
+        *,
+        model_parameters: Mapping[str, Any],
+        seed: int,
+        shuffle_labels: bool,
+        on_log: Callable[[str], None],
+    ) -> "Candidate":
+        """Return the candidate for these inputs, training it unless a job did so before."""
+        from ml_platform.modeling.hyperparameters import HyperParameters
+        from ml_platform.training import run
+
+        hyperparameters = HyperParameters(
+            features=training_set.features,
+            model_parameters=dict(model_parameters),
+            seed=seed,
+            shuffle_labels=shuffle_labels,
+            fingerprint=training_set.fingerprint,
+        )
+        inputs = run.TrainingInputs(model, training_set.channels, training_set.fingerprint, hyperparameters)
+        return run.train(self.settings, self.store, inputs, on_log=on_log)
+
+    def register(self, evidence: "PromotionEvidence", candidate: "Candidate", report_uri: str) -> ModelPackage:
+        """Register a candidate that passed the gate.
+
+        Raises:
+            NotPromotableError: When the evidence is about another candidate, or speaks against this one.
+        """
+        from ml_platform.registry.model_package import Submission, register
+
+        if evidence.candidate_fingerprint != candidate.fingerprint:
+            raise NotPromotableError(
+                f"The evaluation report is about {evidence.candidate_fingerprint[:12]}, the candidate is "
+                f"{candidate.fingerprint[:12]}. Materialize {candidate.model}/evaluation_report for this candidate."
+            )
+        if not evidence.verdict.passed:
+            raise NotPromotableError(
+                f"The promotion gate stopped {candidate.fingerprint[:12]}: {'; '.join(evidence.failures)}."
+            )
+        headline = ("average_precision", "roc_auc", "card_precision_at_100", "calibration_error")
+        figures = {name: getattr(evidence.challenger, name) for name in headline}
+        return register(
+            self.settings,
+            Submission(
+                model=candidate.model,
+                artifact_uri=candidate.artifact_uri,
+                fingerprint=candidate.fingerprint,
+                training_job=candidate.job_name,
+                training_set_fingerprint=candidate.training_set_fingerprint,
+                report_uri=report_uri,
+                metrics={name: value for name, value in figures.items() if value is not None},
+            ),
+            approve_because="passed the promotion gate" if self.settings.approve_by_gate else None,
+        )
+
+    def candidate(self, model: str) -> "Candidate":
+        """Return the model's candidate, as its asset left it."""
+        from ml_platform.training.run import Candidate
+
+        return self.manifests(model).read("model_candidate", Candidate)
+
+    def registered(self, model: str) -> ModelPackage:
+        """Return the package that the model's newest registration gave."""
+        return self.manifests(model).read("model_package", ModelPackage)
+
+    def latest_approved(self, model: str) -> ModelPackage | None:
+        """Return the newest approved package of a model."""
+        from ml_platform.registry import lookup
+
+        return lookup.latest_approved(self.settings.region, names.model_package_group(model))
+
+    def live_package(self, model: str) -> "LivePackage | None":
+        """Return what the model's endpoint serves now: the champion."""
+        from ml_platform.registry import lookup
+
+        return lookup.live_package(self.settings.region, names.endpoint(model))
+
+    def deploy(self, model: str, on_progress: Callable[[str], None]) -> "LiveEndpoint":
+        """Make the endpoint serve the newest approved package.
+
+        Raises:
+            NotPromotableError: When no package is approved.
+        """
+        from ml_platform.deployment import rollout
+
+        package = self.latest_approved(model)
+        if package is None:
+            raise NotPromotableError(
+                f"No package of {model} is approved. Look at its evidence, then `ml-platform approve {model}`."
+            )
+        return rollout.deploy(self.settings, model, package, on_progress=on_progress)
+
+    def score_batch(
+        self,
+        model: str,
+        package: ModelPackage,
+        frame: "pl.DataFrame",
+        features: tuple[str, ...],
+        on_log: Callable[[str], None],
+    ) -> "BatchScores":
+        """Score rows by a transform job; every row has exactly one score."""
+        from ml_platform.batch.run import BatchInputs, score_batch
+
+        return score_batch(self.settings, self.store, BatchInputs(model, package, frame, features), on_log=on_log)
