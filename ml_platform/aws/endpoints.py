@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from ml_platform.aws import clients, failures
-from ml_platform.core.clock import Clock, Sleep
+from ml_platform.core.clock import Clock, Sleep, in_utc
 from ml_platform.core.errors import EndpointError, ServiceUnavailableError
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _endpoint_state(answer: "DescribeEndpointOutputTypeDef") -> EndpointState:
         arn=answer["EndpointArn"],
         status=answer["EndpointStatus"],
         config=answer.get("EndpointConfigName", ""),
-        created_at=answer["CreationTime"],
-        changed_at=answer["LastModifiedTime"],
+        created_at=in_utc(answer["CreationTime"]),
+        changed_at=in_utc(answer["LastModifiedTime"]),
         failure_reason=answer.get("FailureReason"),
     )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from ml_platform.core import names
-from ml_platform.core.clock import Clock, Sleep
+from ml_platform.core.clock import Clock, Sleep, in_utc
 from ml_platform.core.errors import (
     CapacityError,
     JobError,
@@ -42,6 +42,11 @@ class Job:
     failure_reason: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+
+
+def instant(time: datetime | None) -> datetime | None:
+    """Return a time of a job in UTC; a job that has not started or ended has none."""
+    return None if time is None else in_utc(time)
 
 
 JobT = TypeVar("JobT", bound=Job)

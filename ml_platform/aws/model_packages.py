@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from ml_platform.aws import clients, failures
+from ml_platform.core.clock import in_utc
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import CreateModelPackageInputTypeDef, DescribeModelPackageOutputTypeDef
@@ -33,7 +34,7 @@ class ModelPackage(BaseModel):
     image: str = ""
     artifact_uri: str = ""
     properties: dict[str, str] = {}
-    created_at: datetime | None = None
+    created_at: datetime
 
     @property
     def approved(self) -> bool:
@@ -119,5 +120,5 @@ def _model_package(answer: "DescribeModelPackageOutputTypeDef") -> ModelPackage:
         image=container.get("Image", ""),
         artifact_uri=container.get("ModelDataUrl", ""),
         properties=dict(answer.get("CustomerMetadataProperties", {})),
-        created_at=answer.get("CreationTime"),
+        created_at=in_utc(answer["CreationTime"]),
     )

@@ -141,6 +141,6 @@ def _training_job(answer: "DescribeTrainingJobResponseTypeDef") -> TrainingJob:
         billable_seconds=answer.get("BillableTimeInSeconds", 0),
         training_seconds=answer.get("TrainingTimeInSeconds", 0),
         metrics={metric["MetricName"]: metric["Value"] for metric in answer.get("FinalMetricDataList", [])},
-        started_at=answer.get("TrainingStartTime"),
-        ended_at=answer.get("TrainingEndTime"),
+        started_at=job_lifecycle.instant(answer.get("TrainingStartTime")),
+        ended_at=job_lifecycle.instant(answer.get("TrainingEndTime")),
     )

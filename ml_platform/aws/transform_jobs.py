@@ -108,6 +108,6 @@ def _transform_job(answer: "DescribeTransformJobResponseTypeDef") -> TransformJo
         output_uri=answer.get("TransformOutput", {}).get("S3OutputPath", ""),
         instance_type=answer.get("TransformResources", {}).get("InstanceType", "instance"),
         failure_reason=answer.get("FailureReason"),
-        started_at=answer.get("TransformStartTime"),
-        ended_at=answer.get("TransformEndTime"),
+        started_at=job_lifecycle.instant(answer.get("TransformStartTime")),
+        ended_at=job_lifecycle.instant(answer.get("TransformEndTime")),
     )

@@ -16,6 +16,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def in_utc(instant: datetime) -> datetime:
+    """Return the same instant in UTC; boto3 gives times in the machine's own zone."""
+    return instant.astimezone(UTC)
+
+
 def sleep(seconds: float) -> None:
     """Wait for ``seconds``."""
     time.sleep(seconds)
