@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
 from ml_platform.core.errors import SourceDataError
@@ -49,6 +49,11 @@ class FileSource:
         Raises:
             SourceDataError: When there is no row, or none with a readable time.
         """
+        # A sensor asks every minute; the files are read again only when they have changed.
+        return _days_of_version(self.address, tuple(sorted(self.columns.items())), self.region, self.version())
+
+    def first_and_last_day(self) -> tuple[date, date]:
+        """Read the days anew; raises like ``days``."""
         with self._readable():
             moments = self._scan(("event_time",), ()).collect()["event_time"]
         instants = parse_times(moments)
@@ -128,6 +133,16 @@ class FileSource:
                 f"{self.address} cannot be read: {error}. Is the file complete, and is its format the one that its "
                 "name says?"
             ) from error
+
+
+@lru_cache(maxsize=8)
+def _days_of_version(
+    address: str,
+    columns: tuple[tuple[str, str], ...],
+    region: str,
+    version: str,  # noqa: ARG001 - a part of the cache's key
+) -> tuple[date, date]:
+    return FileSource(address, dict(columns), region=region).first_and_last_day()
 
 
 def _day_of(column: str) -> "pl.Expr":

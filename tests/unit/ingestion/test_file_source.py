@@ -4,6 +4,7 @@ import io
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import boto3
 import polars as pl
 import pytest
 
@@ -13,6 +14,7 @@ from ml_platform.core.settings import Settings
 from ml_platform.ingestion.quality import split_labels, split_transactions
 from ml_platform.ingestion.source import FileSource, SimulatorSource, open_source
 
+HANDBOOK = Path(__file__).parents[4] / "shared" / "data" / "handbook_transactions.parquet"
 FIRST, LAST = date(2018, 4, 1), date(2018, 4, 3)
 
 
@@ -189,6 +191,23 @@ def test_the_version_changes_when_a_file_does(handbook: Path) -> None:
     assert source.version() != before
 
 
+def test_the_days_of_a_file_follow_its_content(handbook: Path) -> None:
+    source = FileSource(str(handbook))
+    assert source.days() == source.days() == (FIRST, LAST)
+    handbook_frame(days=4).write_parquet(handbook)
+    assert source.days() == (FIRST, date(2018, 4, 4))
+
+
+@pytest.mark.skipif(not HANDBOOK.exists(), reason="shared/data is not beside the repository")
+def test_the_handbook_itself_is_all_good() -> None:
+    source = FileSource(str(HANDBOOK))
+    assert source.days() == (date(2018, 4, 1), date(2018, 9, 30))
+    split = split_transactions(source.transactions(date(2018, 7, 25), date(2018, 7, 31)))
+    assert (len(split.good), len(split.quarantined)) == (67_240, 0)
+    labels = split_labels(source.labels_known(date(2018, 8, 1), date(2018, 8, 7)))
+    assert (len(labels.good), labels.good["label"].sum()) == (67_240, 598)
+
+
 def bad_sources(folder: Path) -> dict[str, tuple[str, str]]:
     """Address and expected words by kind of damage."""
     (folder / "both").mkdir()
@@ -247,6 +266,18 @@ def test_a_bucket_that_is_not_there_is_a_clear_failure(settings: Settings) -> No
     source = open_source(settings.model_copy(update={"source": "s3://nobody-has-this-bucket/payments/"}))
     with pytest.raises(MLPlatformError, match="nobody-has-this-bucket"):
         source.transactions(FIRST, LAST)
+
+
+def test_s3_without_credentials_says_which_to_set(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with pytest.raises(SourceDataError, match="AWS_ACCESS_KEY_ID"):
+        FileSource("s3://somewhere/payments/").transactions(FIRST, LAST)
 
 
 def test_settings_choose_the_source(handbook: Path) -> None:
