@@ -18,6 +18,8 @@ TERMINAL_FEATURES = tuple(
     name for w in WINDOW_DAYS for name in (f"terminal_tx_count_{w}d", f"terminal_fraud_rate_{w}d")
 )
 ON_DEMAND_FEATURES = ("is_weekend", "is_night")
+REQUEST_FEATURES = ("amount",)
+"""What the payment to be scored brings itself."""
 
-MODEL_FEATURES = ("amount", *ON_DEMAND_FEATURES, *CARD_FEATURES, *TERMINAL_FEATURES)
+MODEL_FEATURES = (*REQUEST_FEATURES, *ON_DEMAND_FEATURES, *CARD_FEATURES, *TERMINAL_FEATURES)
 """Every feature a payment has, in the order a model sees them unless it names its own."""
