@@ -1,12 +1,13 @@
 """One function per boto3 client, with retries and timeouts that suit a platform and not a script.
 
+Each client has a session of its own: boto3's default session must not be used by two threads at once.
 Endpoint addresses and credentials come from boto3's own environment variables and chains.
 """
 
 from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
+from boto3.session import Session
 from botocore.config import Config
 
 if TYPE_CHECKING:
@@ -34,22 +35,22 @@ RUNTIME = Config(
 @cache
 def s3(region: str) -> "S3Client":
     """Return the S3 client of a region."""
-    return boto3.client("s3", region_name=region, config=CONTROL)
+    return Session().client("s3", region_name=region, config=CONTROL)
 
 
 @cache
 def sagemaker(region: str) -> "SageMakerClient":
     """Return the SageMaker control-plane client of a region."""
-    return boto3.client("sagemaker", region_name=region, config=CONTROL)
+    return Session().client("sagemaker", region_name=region, config=CONTROL)
 
 
 @cache
 def sagemaker_runtime(region: str) -> "SageMakerRuntimeClient":
     """Return the client that invokes endpoints in a region."""
-    return boto3.client("sagemaker-runtime", region_name=region, config=RUNTIME)
+    return Session().client("sagemaker-runtime", region_name=region, config=RUNTIME)
 
 
 @cache
 def logs(region: str) -> "CloudWatchLogsClient":
     """Return the CloudWatch Logs client of a region."""
-    return boto3.client("logs", region_name=region, config=CONTROL)
+    return Session().client("logs", region_name=region, config=CONTROL)

@@ -1,4 +1,4 @@
-"""A job's log lines, each passed on once. Reading CloudWatch itself is ``log_streams``."""
+"""A job's progress for a person: its phases and log lines, each once. Reading CloudWatch is ``log_streams``."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,10 +18,17 @@ class JobLogs:
         # With the slash, so that the lines of attempt `<job>-r1` are not taken for ours.
         self._prefix = f"{job}/"
         self._token: Mapping[str, str] = {}
+        self._job, self._phase = job, ""
         self._complained = False
 
-    def drain(self) -> None:
-        """Pass on the lines that appeared since the last call."""
+    def drain(self, phase: str) -> None:
+        """Pass on the phase, when it is a new one, and the lines that appeared since the last call.
+
+        On AWS minutes pass before the container says its first word: the phase tells what we are waiting for.
+        """
+        if phase != self._phase:
+            self._on_log(f"{self._job}: {phase}")
+            self._phase = phase
         try:
             tail = log_streams.tail(self._region, self._group, self._prefix, self._token)
         except (ServiceUnavailableError, ConfigurationError) as error:

@@ -105,7 +105,7 @@ def follow(
     with job_lifecycle.stopped_on_interrupt(lambda: stop(region, name), enabled=stop_on_interrupt):
         return job_lifecycle.follow(
             lambda: _existing(region, name),
-            lambda _: logs.drain(),
+            lambda job: logs.drain(job.phase),
             clock=clock,
             sleep=sleep,
             poll_seconds=poll_seconds,

@@ -20,8 +20,10 @@ def to_csv(frame: "pl.DataFrame", features: Sequence[str]) -> bytes:
     """Return the input of a transform job: one line per row, id first, features in order, no header.
 
     Raises:
-        SourceDataError: When a column is missing, or an id is empty, repeated or would break the CSV.
+        SourceDataError: When there are no rows, a column is missing, or an id is empty, repeated or unfit for CSV.
     """
+    if frame.is_empty():
+        raise SourceDataError("Cannot score: there are no rows.")
     missing = [name for name in (ID, *features) if name not in frame.columns]
     if missing:
         raise SourceDataError(f"Cannot score: the rows have no column {', '.join(missing)}.")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml_platform.aws import endpoints, transform_jobs
 from ml_platform.aws.model_packages import ModelPackage
-from ml_platform.aws.objects import ObjectStore
+from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
 from ml_platform.batch import output
 from ml_platform.batch.transform_request import transform_job_request
 from ml_platform.core import names
@@ -101,7 +101,7 @@ def score_batch(
         poll_seconds=settings.poll_seconds,
         stop_on_interrupt=stop_on_interrupt,
     )
-    scores = _reconciled(name, inputs, store.get(answer_key))
+    scores = _reconciled(name, inputs, _answer(store, name, answer_key))
     return BatchScores(
         model=inputs.model,
         job_name=job.name,
@@ -126,6 +126,15 @@ def _fingerprint(inputs: BatchInputs, rows: bytes) -> str:
             "features": fingerprint_json(list(inputs.features)),
         }
     )
+
+
+def _answer(store: ObjectStore, job: str, key: str) -> bytes:
+    try:
+        return store.get(key)
+    except ObjectNotFoundError as error:
+        raise JobFailedError(
+            f"Transform job {job} completed, but there is no {store.uri(key)}. Run it again."
+        ) from error
 
 
 def _reconciled(job: str, inputs: BatchInputs, answer: bytes) -> "pl.DataFrame":

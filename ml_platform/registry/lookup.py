@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml_platform.aws import endpoints, model_packages
 from ml_platform.aws.model_packages import ModelPackage
+from ml_platform.core.errors import EndpointError
 
 FINGERPRINT = "candidate_fingerprint"
 
@@ -47,14 +48,23 @@ def find_by_fingerprint(region: str, group: str, fingerprint: str) -> ModelPacka
 
 
 def live_package(region: str, endpoint: str) -> LivePackage | None:
-    """Return what an endpoint serves now, or None when it serves nothing of the registry."""
+    """Return what an endpoint serves now, or None when it serves nothing of the registry.
+
+    Raises:
+        EndpointError: When it serves a package that is not in the registry any more. That is not "nothing": a
+            challenger would be let through as the first model.
+    """
     state = endpoints.describe(region, endpoint)
     if state is None or not state.serving:
         return None
     arn = endpoints.package_of_config(region, state.config)
-    package = model_packages.describe(region, arn) if arn else None
-    if package is None:
+    if arn is None:
         return None
+    package = model_packages.describe(region, arn)
+    if package is None:
+        raise EndpointError(
+            f"Endpoint {endpoint} serves {arn}, which is not in the registry any more. Deploy another version first."
+        )
     return LivePackage(
         endpoint=endpoint,
         endpoint_status=state.status,

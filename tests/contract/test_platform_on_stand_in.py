@@ -274,6 +274,12 @@ def test_a_batch_scores_every_row_like_the_offline_pipeline_and_is_not_paid_twic
     assert score_batch(platform.settings, platform.store, inputs) == scores
 
 
+def test_a_transform_job_that_failed_says_why(platform: Platform, package: ModelPackage) -> None:
+    broken = package.model_copy(update={"artifact_uri": broken_artifact(platform.store)})
+    with pytest.raises(JobFailedError, match=r"platform-path-score-\w+ failed: \w+"):
+        score_batch(platform.settings, platform.store, BatchInputs(MODEL, broken, some_rows(6, 5), FEATURES))
+
+
 def test_a_deployment_that_failed_to_come_up_is_made_room_for(platform: Platform, package: ModelPackage) -> None:
     settings, model = platform.settings, "platform_failed"
     endpoint, config = names.endpoint(model), "platform-failed-broken"

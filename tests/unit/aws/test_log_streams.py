@@ -43,8 +43,8 @@ def test_lines_of_another_attempt_are_not_ours(settings: Settings) -> None:
     write(settings, group, "job-r1/algo-1", "theirs")
     write(settings, group, "job/algo-1", "ours")
     lines: list[str] = []
-    JobLogs(settings.region, group, "job", lines.append).drain()
-    assert lines == ["ours"]
+    JobLogs(settings.region, group, "job", lines.append).drain("Training")
+    assert lines == ["job: Training", "ours"]
 
 
 def test_a_stream_longer_than_a_page_is_read_to_its_end(settings: Settings) -> None:

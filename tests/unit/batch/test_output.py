@@ -44,6 +44,11 @@ def test_ids_that_could_be_confused_are_refused_before_a_job_is_paid(ids: list[s
         output.to_csv(some_rows(ids), ["amount"])
 
 
+def test_nothing_to_score_is_an_error_and_not_a_job() -> None:
+    with pytest.raises(SourceDataError, match="no rows"):
+        output.to_csv(some_rows([]), ["amount"])
+
+
 def test_a_missing_feature_is_named() -> None:
     with pytest.raises(SourceDataError, match="no column is_night"):
         output.to_csv(some_rows(["t1"]), ["amount", "is_night"])
