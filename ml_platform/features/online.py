@@ -1,0 +1,103 @@
+"""Features of live payments, read from the online store as a model wants them: in its order, never too old.
+
+Feast itself returns features in an order that depends on the process, and values past their time to live; both are
+put right here, so that what is served equals what a training set holds (``features.parity`` checks it).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypedDict
+
+from ml_platform.core.settings import Settings
+from ml_platform.features.lookup import WHEN_ABSENT, lookup_instant, references
+from ml_platform.features.materialization import require_materialized
+from ml_platform.features.store import feature_store
+from ml_platform.features.tables import MODEL_FEATURES, REQUEST_FEATURES
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+    from feast.protos.feast.types.Value_pb2 import Value
+    from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
+
+
+class PaymentRequest(TypedDict):
+    """A payment to be scored."""
+
+    customer_id: str
+    terminal_id: str
+    amount: float
+    transaction_time: datetime
+
+
+class OnlineFeatures:
+    """The online store, for one feature service and one list of features."""
+
+    def __init__(
+        self, settings: Settings, features: Sequence[str] = MODEL_FEATURES, feature_service: str = "fraud_v1"
+    ) -> None:
+        """Open the online store.
+
+        Args:
+            settings: The platform's settings.
+            features: The model's inputs in the order of its signature, request features included.
+            feature_service: Feast feature service that serves the others.
+
+        Raises:
+            FeatureError: When the service does not serve them, or the online store was never filled.
+        """
+        self._store = feature_store(settings)
+        self._features = tuple(features)
+        self._references = references(self._store, feature_service, self._features)
+        self._time_to_live = _times_to_live(self._store, self._references)
+        self.materialized_until = require_materialized(self._store)
+        """Midnight up to which the online store knows payments."""
+
+    def read(self, requests: Sequence[PaymentRequest]) -> list[dict[str, float | None]]:
+        """Return the features of each payment, in the order of the requests and of the features.
+
+        A card or terminal the store does not know, or not any more, has counts and rates of 0 and no means (None).
+        """
+        if not requests:
+            return []
+        columns = self._read_columns(requests) if self._references else {}
+        for name in REQUEST_FEATURES:
+            columns[name] = [float(request["amount"]) for request in requests]
+        return [{name: columns[name][row] for name in self._features} for row in range(len(requests))]
+
+    def _read_columns(self, requests: Sequence[PaymentRequest]) -> dict[str, list[float | None]]:
+        response = self._store.get_online_features(
+            list(self._references.values()), [_entity_row(request) for request in requests]
+        ).proto
+        instants = [lookup_instant(request["transaction_time"]) for request in requests]
+        found = dict(zip(response.metadata.feature_names.val, response.results, strict=True))
+        return {
+            name: [
+                self._value(name, value, event, instant)
+                for value, event, instant in zip(
+                    found[name].values, found[name].event_timestamps, instants, strict=True
+                )
+            ]
+            for name in self._references
+        }
+
+    def _value(self, name: str, value: "Value", event: "Timestamp", instant: datetime) -> float | None:
+        kind = value.WhichOneof("val")
+        limit = self._time_to_live.get(name)
+        expired = limit is not None and instant - event.ToDatetime(UTC) > limit
+        # A key Redis does not know is "present" with an empty value, so the status says nothing.
+        return WHEN_ABSENT.get(name) if kind is None or expired else float(getattr(value, kind))
+
+
+def _entity_row(request: PaymentRequest) -> dict[str, object]:
+    return {
+        "customer_id": request["customer_id"],
+        "terminal_id": request["terminal_id"],
+        "amount": float(request["amount"]),
+        "transaction_time": request["transaction_time"],
+    }
+
+
+def _times_to_live(store: "FeatureStore", references: dict[str, str]) -> dict[str, timedelta]:
+    limits = {view.name: view.ttl for view in store.list_feature_views() if view.ttl}
+    views = {name: reference.split(":")[0] for name, reference in references.items()}
+    return {name: limits[view] for name, view in views.items() if view in limits}
