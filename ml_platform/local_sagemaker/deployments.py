@@ -6,6 +6,7 @@ allowed in which state is ``hosting``'s business.
 """
 
 import asyncio
+import json
 import logging
 import shutil
 from collections.abc import Coroutine
@@ -13,8 +14,9 @@ from contextlib import suppress
 from typing import Any
 
 from ml_platform.local_sagemaker.capture import CaptureWriter
+from ml_platform.local_sagemaker.containers import end_leftover
 from ml_platform.local_sagemaker.fleets import Fleet, FleetPlan, NoServerError, Variant, endpoint_directory
-from ml_platform.local_sagemaker.model_servers import ModelServer, ServerStartError
+from ml_platform.local_sagemaker.model_servers import IDENTITY, ModelServer, ServerStartError
 from ml_platform.local_sagemaker.service import Service
 
 logger = logging.getLogger(__name__)
@@ -234,6 +236,9 @@ def _clean_up(service: Service, record: dict[str, Any]) -> None:
     plans = [record.get("Plan"), record.get("Pending", {}).get("Plan")]
     wanted = {plan["identity"] for plan in plans if plan}
     directory = endpoint_directory(service, record["EndpointName"])
+    for identity in directory.glob(f"*/*/*/{IDENTITY}"):
+        with suppress(ValueError):  # cut short by a crash
+            end_leftover(json.loads(identity.read_text()))
     for fleet in directory.glob("*"):
         for entry in fleet.glob("*") if fleet.name in wanted else (fleet,):
             if entry.is_dir():

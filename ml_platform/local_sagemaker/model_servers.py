@@ -5,16 +5,16 @@ and is started again in place when its process ends. Which servers serve an endp
 """
 
 import asyncio
+import json
 import logging
 import random
 import shutil
 import socket
-import tarfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ml_platform.local_sagemaker.archives import ArchiveError, extract
 from ml_platform.local_sagemaker.containers import Process
 from ml_platform.local_sagemaker.http_client import Answer, ConnectionLostError, HttpClient
 from ml_platform.local_sagemaker.service import Service
@@ -28,6 +28,7 @@ STARTUP_SECONDS = 240
 # A scaled clock shortens what AWS imposes, not how long a real process takes to import its libraries.
 LEAST_STARTUP_SECONDS = 30.0
 STOP_SECONDS = 30
+IDENTITY = "process.json"
 INVOCATION_SECONDS = 60.0
 LONGEST_RESTART_PAUSE = 10.0
 STABLE_SECONDS = 10.0
@@ -104,12 +105,14 @@ class ModelServer:
             await self._stop_process()
             _release_port(self._port)
 
-    async def invoke(self, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def invoke(
+        self, headers: Mapping[str, str], body: bytes, seconds: float = INVOCATION_SECONDS
+    ) -> Answer:
         """Send one request to ``/invocations``.
 
         Raises:
             ConnectionLostError: When the server went away before it answered.
-            TimeoutError: When it did not answer within a minute.
+            TimeoutError: When it did not answer in time: a minute, unless the caller gives it more.
         """
         if self._client is None:
             raise ConnectionLostError("the server is not running")
@@ -117,7 +120,7 @@ class ModelServer:
         self._idle.clear()
         try:
             return await self._client.request(
-                "POST", "/invocations", headers=headers, body=body, seconds=INVOCATION_SECONDS
+                "POST", "/invocations", headers=headers, body=body, seconds=seconds
             )
         finally:
             self.in_flight -= 1
@@ -151,7 +154,7 @@ class ModelServer:
             self._process = await self._service.runner.start(argv, self._directory, environment, self._log)
         except OSError as error:
             raise ServerStartError(f"The command of image {self._container.image} cannot run: {error}") from error
-        (self._directory / "pid").write_text(str(self._process.pid))
+        (self._directory / IDENTITY).write_text(json.dumps(await self._process.identity()))
         self._client = HttpClient(self._port)
         await self._wait_until_healthy(self._process, self._client)
 
@@ -211,9 +214,8 @@ def _extract(archive: Path | None, target: Path, url: str | None) -> None:
     if archive is None:
         return
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(target, filter="data")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        extract(archive, target)
+    except ArchiveError as error:
         raise ServerStartError(
             f'Failed to extract model data archive from URL "{url}". Please ensure that the object located at the URL '
             f"is a valid tar.gz archive: {error}"
