@@ -41,6 +41,7 @@ MANIFEST: Final = "manifest.json"
 CONTENT_FILES: Final = (MODEL, SIGNATURE, CALIBRATION, THRESHOLD, BASELINE)
 MEMBERS: Final = (*CONTENT_FILES, MANIFEST)
 FORMAT_VERSION: Final = 1
+_OBJECTIVE: Final = "objective=binary sigmoid:1"
 
 
 class Manifest(BaseModel):
@@ -146,15 +147,16 @@ def _load_booster(content: bytes, signature: Signature) -> "lgb.Booster":
     import lightgbm as lgb
 
     try:
-        booster = lgb.Booster(model_str=content.decode())
+        text = content.decode()
+        booster = lgb.Booster(model_str=text)
         names = tuple(booster.feature_name())
-        outputs = booster.num_model_per_iteration()
     except (lgb.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:
         raise ArtifactError(f"{MODEL} of the model artifact is not a LightGBM model: {error}.") from error
     if names != signature.features:
         raise ArtifactError(f"The booster reads {list(names)}, the signature says {list(signature.features)}.")
-    if outputs != 1:
-        raise ArtifactError(f"The booster has {outputs} outputs a row; a binary model has one.")
+    # The header decides what the numbers mean; LightGBM's parameters further down are only a record.
+    if _OBJECTIVE not in text.partition("\nTree=")[0].splitlines():
+        raise ArtifactError(f"The booster's objective is not binary: its header lacks {_OBJECTIVE!r}.")
     return booster
 
 

@@ -69,7 +69,12 @@ def decode_matrix(body: bytes, content_type: str, signature: "Signature") -> "np
         raise UnsupportedContentTypeError(f"content type {content_type!r} is not one of {', '.join(CONTENT_TYPES)}")
     if not rows:
         raise RequestError("the body holds no row")
-    return np.array(rows, dtype="float64")
+    matrix = np.array(rows, dtype="float64")
+    # An infinity is a defect of the sender; JSON cannot even write it.
+    if np.isinf(matrix).any():
+        row, column = np.argwhere(np.isinf(matrix))[0]
+        raise RequestError(f"row {row + 1}: {signature.features[column]} must be finite")
+    return matrix
 
 
 def decode_request(body: bytes, content_type: str, signature: "Signature") -> "pd.DataFrame":
@@ -126,9 +131,11 @@ def encode_instances(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def encode_csv(matrix: "np.ndarray") -> bytes:
-    """Write an array of shape (n_rows, n_features) as a ``text/csv`` request; NaN becomes an empty field."""
-    lines = (",".join("" if math.isnan(value) else repr(value) for value in row) for row in matrix.tolist())
-    return "".join(f"{line}\n" for line in lines).encode()
+    """Write an array of shape (n_rows, n_features) as a ``text/csv`` request.
+
+    Missing is ``nan``, because a row of one empty field would be an empty line.
+    """
+    return "".join(f"{','.join(map(repr, row))}\n" for row in matrix.tolist()).encode()
 
 
 def negotiate(accept: str) -> str:
@@ -184,18 +191,29 @@ def _json_lines_rows(text: str, signature: "Signature") -> list[list[float]]:
 
 
 def _csv_rows(text: str, signature: "Signature") -> list[list[float]]:
+    # Python reads 1_000 as a number; other readers of CSV do not.
+    if "_" in text:
+        raise RequestError("'_' is part of no number (send rows without a header)")
     width = len(signature.features)
-    rows = []
+    rows: list[list[float]] = []
     try:
-        for number, fields in enumerate(csv.reader(io.StringIO(text), strict=True), 1):
+        for fields in csv.reader(io.StringIO(text), strict=True, skipinitialspace=True):
             if not fields:
                 continue
             if len(fields) != width:
-                raise RequestError(f"row {number} has {len(fields)} values, the model reads {width}")
-            rows.append([_field(field, number, signature.features[i]) for i, field in enumerate(fields)])
+                raise RequestError(f"row {len(rows) + 1} has {len(fields)} values, the model reads {width}")
+            rows.append(_csv_row(fields, signature, len(rows) + 1))
     except csv.Error as error:
         raise RequestError(f"the body is not CSV ({error})") from error
     return rows
+
+
+def _csv_row(fields: list[str], signature: "Signature", number: int) -> list[float]:
+    try:
+        # Ten times as fast as a look at each field, which only rows with a gap or a defect need.
+        return list(map(float, fields))
+    except ValueError:
+        return [_field(text, number, name) for text, name in zip(fields, signature.features, strict=True)]
 
 
 def _parse(text: str, where: str) -> Any:
@@ -211,13 +229,13 @@ def _instance_row(instance: Any, signature: "Signature", number: int) -> list[fl
             values = [instance[name] for name in signature.features]
         except KeyError:
             absent = [name for name in signature.features if name not in instance]
-            raise RequestError(f"instance {number} lacks {', '.join(absent)}; send null if unknown") from None
+            raise RequestError(f"row {number} lacks {', '.join(absent)}; send null if unknown") from None
     elif isinstance(instance, list):
         values = instance
         if len(values) != len(signature.features):
-            raise RequestError(f"instance {number} has {len(values)} values, the model reads {len(signature.features)}")
+            raise RequestError(f"row {number} has {len(values)} values, the model reads {len(signature.features)}")
     else:
-        raise RequestError(f"instance {number} must be an object of features or an array of values")
+        raise RequestError(f"row {number} must be an object of features or an array of values")
     return [_number(value, number, name) for name, value in zip(signature.features, values, strict=True)]
 
 
@@ -225,43 +243,33 @@ def _number(value: Any, number: int, name: str) -> float:
     if value is None:
         return math.nan
     if not isinstance(value, int | float):
-        raise RequestError(f"instance {number}: {name} must be a number or null, not {type(value).__name__}")
-    return _finite(value, f"instance {number}: {name}")
+        raise RequestError(f"row {number}: {name} must be a number or null, not {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise RequestError(f"row {number}: {name} must be finite") from error
 
 
 def _field(text: str, number: int, name: str) -> float:
-    stripped = text.strip()
-    if not stripped:
+    if not text.strip():
         return math.nan
     try:
-        # Python reads 1_000 as a number; other CSV readers do not.
-        value = None if "_" in stripped else float(stripped)
-    except ValueError:
-        value = None
-    if value is None:
+        return float(text)
+    except ValueError as error:
         hint = " (send rows without a header)" if number == 1 else ""
-        raise RequestError(f"row {number}: {name} must be a number or empty, not {stripped[:40]!r}{hint}")
-    return _finite(value, f"row {number}: {name}")
+        raise RequestError(f"row {number}: {name} must be a number or empty, not {text[:40]!r}{hint}") from error
 
 
-def _finite(value: float, where: str) -> float:
-    """Return the value, NaN included; an infinity is a defect of the sender."""
-    try:
-        converted = float(value)
-    except OverflowError as error:
-        raise RequestError(f"{where} is too large for a number") from error
-    if math.isinf(converted):
-        raise RequestError(f"{where} must be finite")
-    return converted
-
-
-def _plain_number(name: str, value: Any) -> float | int | None:
+def _plain_number(name: str, value: Any) -> float | None:
+    """Return what JSON can write: numpy's numbers as Python's, NaN as None."""
     if value is None:
         return None
+    if isinstance(value, str | bytes):
+        raise RequestError(f"{name} must be a number or None, not {type(value).__name__}")
     try:
-        number = value if isinstance(value, bool | int | float) else float(value)
-    except (TypeError, ValueError) as error:
-        raise RequestError(f"{name} must be a number or None, not {type(value).__name__}") from error
-    if isinstance(number, float):
-        return None if math.isnan(number) else _finite(number, name)
-    return number
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RequestError(f"{name} must be a number or None ({error})") from error
+    if math.isinf(number):
+        raise RequestError(f"{name} must be finite")
+    return None if math.isnan(number) else number

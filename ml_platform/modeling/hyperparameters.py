@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ml_platform.core.errors import ConfigurationError
-from ml_platform.modeling.schema import Signature
+from ml_platform.modeling.schema import Signature, check_names
 
 _MAX_VALUE_CHARACTERS = 2500  # CreateTrainingJob refuses longer ones
 # The SageMaker SDK and tuning jobs add keys of their own to the file.
@@ -30,6 +30,11 @@ class HyperParameters(BaseModel):
         description="Permute the labels before the fit: a probe that must find nothing. What it finds is leakage.",
     )
     fingerprint: str = Field(min_length=1, description="Fingerprint of the training set, code and feature service.")
+
+    @model_validator(mode="after")
+    def _names_are_usable(self) -> Self:
+        check_names(self.features, self.label)
+        return self
 
     @property
     def signature(self) -> Signature:
@@ -81,7 +86,9 @@ class HyperParameters(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            problems = "; ".join(
+                f"{'.'.join(map(str, item['loc'])) or 'features'}: {item['msg']}" for item in error.errors()
+            )
             raise ConfigurationError(f"Hyper-parameters cannot be used: {problems}.") from error
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ml_platform.modeling import ranking
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -53,10 +55,8 @@ def average_precision(labels: "ArrayLike", scores: "ArrayLike") -> float:
     Raises:
         UndefinedMetricError: When there are no rows, one class only, or a score that is not finite.
     """
-    from sklearn.metrics import average_precision_score
-
     truth, given = _two_classes(labels, scores)
-    return float(average_precision_score(truth, given))
+    return ranking.average_precision(truth, given)
 
 
 def roc_auc(labels: "ArrayLike", scores: "ArrayLike") -> float:
@@ -65,10 +65,8 @@ def roc_auc(labels: "ArrayLike", scores: "ArrayLike") -> float:
     Raises:
         UndefinedMetricError: When there are no rows, one class only, or a score that is not finite.
     """
-    from sklearn.metrics import roc_auc_score
-
     truth, given = _two_classes(labels, scores)
-    return float(roc_auc_score(truth, given))
+    return ranking.roc_auc(truth, given)
 
 
 def brier(labels: "ArrayLike", scores: "ArrayLike") -> float:

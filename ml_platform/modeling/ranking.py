@@ -1,6 +1,7 @@
-"""How well scores rank rare positives: average precision and ROC AUC, ties counted together. Pure numpy.
+"""Average precision and ROC AUC in plain numpy; equal scores count together.
 
-Small enough for the training container, which would otherwise load all of scikit-learn for two numbers.
+The training container reports these two and would otherwise load all of scikit-learn for them, which costs a job
+most of a second. Which rows have a defined metric at all is ``metrics``.
 """
 
 from typing import TYPE_CHECKING
@@ -9,34 +10,29 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def average_precision(labels: "np.ndarray", scores: "np.ndarray") -> float | None:
-    """Return the step-wise area under the precision-recall curve; None without a positive."""
+def average_precision(labels: "np.ndarray", scores: "np.ndarray") -> float:
+    """Return the step-wise area under the precision-recall curve; at least one label must be 1."""
+    import numpy as np
+
     hits, alerts = _cumulated(labels, scores)
-    if not hits.size or not hits[-1]:
-        return None
-    gained = hits.copy()
-    gained[1:] -= hits[:-1]
-    return float((gained / hits[-1] * hits / alerts).sum())
+    gained = np.diff(hits, prepend=0.0)
+    return float((gained * hits / alerts).sum() / hits[-1])
 
 
-def roc_auc(labels: "np.ndarray", scores: "np.ndarray") -> float | None:
-    """Return the chance that a positive scores above a negative, ties half; None unless both classes are there."""
+def roc_auc(labels: "np.ndarray", scores: "np.ndarray") -> float:
+    """Return the chance that a positive scores above a negative, ties half; both classes must be there."""
     import numpy as np
 
     hits, alerts = _cumulated(labels, scores)
     misses = alerts - hits
-    if not hits.size or not hits[-1] or not misses[-1]:
-        return None
-    return float(np.trapezoid(np.append(0, hits), np.append(0, misses)) / (hits[-1] * misses[-1]))
+    return float(np.trapezoid(np.append(0.0, hits), np.append(0.0, misses)) / (hits[-1] * misses[-1]))
 
 
 def _cumulated(labels: "np.ndarray", scores: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
     """Return positives and rows at or above each distinct score, highest first."""
     import numpy as np
 
-    if not scores.size:
-        return np.empty(0), np.empty(0)
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     last_of_tie = np.flatnonzero(np.append(ranked[:-1] != ranked[1:], [True]))
-    return np.cumsum(labels[order])[last_of_tie].astype("float64"), (last_of_tie + 1).astype("float64")
+    return np.cumsum(labels[order], dtype="float64")[last_of_tie], last_of_tie + 1.0

@@ -5,6 +5,7 @@ Only names and order live here. Values are float64 and NaN means missing; the co
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,6 +22,17 @@ SCORE = "score"
 """The name of a model's output wherever it stands beside the features; no feature may have it."""
 
 
+def check_names(features: Sequence[str], label: str) -> None:
+    """Raise ``ValueError`` when these names cannot be the columns of a model."""
+    odd = [name for name in features if not _FEATURE_NAME.fullmatch(name)]
+    if odd:
+        raise ValueError(f"feature names may hold letters, digits, '_', '-' and '.' only, unlike {odd}")
+    if len(set(features)) != len(features):
+        raise ValueError("a feature is named twice")
+    if taken := {label, SCORE} & set(features):
+        raise ValueError(f"{sorted(taken)} cannot be a feature: it is the label or the model's own output")
+
+
 class Signature(BaseModel):
     """A model's input columns, in order, and its label."""
 
@@ -31,13 +43,7 @@ class Signature(BaseModel):
 
     @model_validator(mode="after")
     def _names_are_usable(self) -> Self:
-        odd = [name for name in self.features if not _FEATURE_NAME.fullmatch(name)]
-        if odd:
-            raise ValueError(f"feature names may hold letters, digits, '_', '-' and '.' only, unlike {odd}")
-        if len(set(self.features)) != len(self.features):
-            raise ValueError("a feature is named twice")
-        if taken := {self.label, SCORE} & set(self.features):
-            raise ValueError(f"{sorted(taken)} cannot be a feature: it is the label or the model's own output")
+        check_names(self.features, self.label)
         return self
 
     def matrix(self, frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ml_platform.containers.training.channels import read_channel
 from ml_platform.core.errors import ArtifactError, ConfigurationError
-from ml_platform.modeling import ranking
+from ml_platform.modeling import metrics
 from ml_platform.modeling.artifact import save_artifact
 from ml_platform.modeling.baseline import Baseline
 from ml_platform.modeling.contract import TRAIN_CHANNEL, VALIDATION_CHANNEL, ContainerPaths
@@ -75,14 +75,11 @@ def _report_rows(channel: str, frame: pd.DataFrame, label: str) -> None:
 
 
 def _report_ranking(channel: str, labels: np.ndarray, scores: np.ndarray) -> None:
-    for name, value in (
-        ("average_precision", ranking.average_precision(labels, scores)),
-        ("roc_auc", ranking.roc_auc(labels, scores)),
-    ):
-        if value is None:
-            _log.info("%s has one class only: no %s", channel, name)
-        else:
-            _log.info("%s:%s=%.6f;", channel, name, value)
+    for metric in (metrics.average_precision, metrics.roc_auc):
+        try:
+            _log.info("%s:%s=%.6f;", channel, metric.__name__, metric(labels, scores))
+        except metrics.UndefinedMetricError as error:
+            _log.info("%s has no %s: %s", channel, metric.__name__, error)
 
 
 def _log_progress(done: int, trees: int) -> None:
