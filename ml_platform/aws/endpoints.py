@@ -252,7 +252,7 @@ def _invocation_error(endpoint: str, error: ClientError) -> Exception:
             f"Endpoint {endpoint} cannot be invoked: {failures.message(error)} "
             "`ml-platform status` shows what is live; deploy a model if nothing is."
         )
-    return error
+    return failures.as_ours(error, f"invoke endpoint {endpoint}")
 
 
 def _endpoint_state(answer: "DescribeEndpointOutputTypeDef") -> EndpointState:
