@@ -28,6 +28,7 @@ Request = dict[str, Any]
 Response = dict[str, Any]
 Handler = Callable[["Service", Request], Awaitable[Response | None]]
 
+CLOSING_SCALE = 1 / 60
 OPERATIONS: dict[str, Handler] = {}
 OPERATION_MODULES = ("training", "transform", "models", "registry", "model_packages", "tags", "hosting")
 
@@ -117,6 +118,8 @@ class Service:
 
     async def close(self) -> None:
         """Cancel all background work and wait until its processes are gone."""
+        # AWS gives containers up to two minutes to end; a stop of everything must not take that long.
+        self.clock = Clock(min(self.clock.scale, CLOSING_SCALE))
         for task in list(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

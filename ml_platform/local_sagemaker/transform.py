@@ -1,0 +1,113 @@
+"""Transform jobs as the control plane sees them. What a job does while it runs is ``transform_run``."""
+
+from typing import Any
+
+from ml_platform.local_sagemaker import transform_run
+from ml_platform.local_sagemaker.models import resolve_container
+from ml_platform.local_sagemaker.paging import Listing, list_page
+from ml_platform.local_sagemaker.service import (
+    Request,
+    Response,
+    Service,
+    in_use,
+    not_found,
+    operation,
+    unsupported,
+    validation,
+)
+from ml_platform.local_sagemaker.store import DuplicateError
+from ml_platform.local_sagemaker.tags import put_tags
+from ml_platform.local_sagemaker.transform_data import TransformDataError, check_path
+from ml_platform.local_sagemaker.transform_flow import FlowPlan
+from ml_platform.local_sagemaker.transform_run import KIND
+
+LISTING = Listing(
+    kind=KIND,
+    member="TransformJobSummaries",
+    filters={"StatusEquals": "TransformJobStatus"},
+    sorts={"Status": "TransformJobStatus"},
+)
+
+
+@operation("CreateTransformJob")
+async def create_transform_job(service: Service, request: Request) -> Response:
+    """Store a job and start it in the background."""
+    name = request["TransformJobName"]
+    arn = service.arn(KIND, name)
+    resolve_container(service, request["ModelName"])
+    _check(request)
+    now = service.clock.timestamp()
+    body = {
+        **request,
+        "TransformJobArn": arn,
+        "TransformJobStatus": "InProgress",
+        "CreationTime": now,
+        "LastModifiedTime": now,
+    }
+    body.pop("Tags", None)
+    try:
+        service.store.insert(KIND, name, body)
+    except DuplicateError as error:
+        raise in_use(
+            f"Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})"
+        ) from error
+    put_tags(service, arn, request.get("Tags"))
+    transform_run.start(service, name)
+    return {"TransformJobArn": arn}
+
+
+@operation("DescribeTransformJob")
+async def describe_transform_job(service: Service, request: Request) -> Response:
+    """Return a job."""
+    return _require(service, request["TransformJobName"])
+
+
+@operation("ListTransformJobs")
+async def list_transform_jobs(service: Service, request: Request) -> Response:
+    """Return a page of jobs."""
+    return list_page(service, LISTING, request)
+
+
+@operation("StopTransformJob")
+async def stop_transform_job(service: Service, request: Request) -> Response:
+    """Ask a running job to stop."""
+    body = _require(service, request["TransformJobName"])
+    if body["TransformJobStatus"] in ("Completed", "Failed", "Stopped"):
+        raise validation(
+            f"The request was rejected because the transform job is in status {body['TransformJobStatus']}."
+        )
+    transform_run.request_stop(service, request["TransformJobName"])
+    return {}
+
+
+async def recover(service: Service) -> None:
+    """Mark jobs whose process died with the service as failed; outputs that were written stay in S3."""
+    for status in ("InProgress", "Stopping"):
+        for body in service.store.list(KIND, TransformJobStatus=status):
+            transform_run.clean_up(service, body["TransformJobName"])
+            transform_run.finish(service, body["TransformJobName"], "Failed", transform_run.LOST)
+
+
+def _require(service: Service, name: str) -> dict[str, Any]:
+    body = service.store.get(KIND, name)
+    if body is None:
+        raise not_found()
+    return body
+
+
+def _check(request: Request) -> None:
+    source = request["TransformInput"]
+    if source["DataSource"]["S3DataSource"]["S3DataType"] != "S3Prefix":
+        raise unsupported("transform input that is not an S3Prefix")
+    if source.get("SplitType", "None") not in ("None", "Line"):
+        raise unsupported(f"SplitType {source['SplitType']}")
+    if "DataCaptureConfig" in request:
+        raise unsupported("data capture of transform jobs")
+    processing = request.get("DataProcessing", {})
+    if processing.get("JoinSource", "None") == "Input" and source.get("SplitType", "None") == "None":
+        raise validation("JoinSource Input requires SplitType Line and AssembleWith Line.")
+    try:
+        for member in ("InputFilter", "OutputFilter"):
+            check_path(processing.get(member, "$"), is_csv=FlowPlan.of(request).is_csv)
+    except TransformDataError as error:
+        raise validation(str(error)) from error

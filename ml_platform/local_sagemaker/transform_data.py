@@ -1,0 +1,167 @@
+"""What a transform job does to bytes: cut input into requests, and put filters, input and answers together. Pure.
+
+Sending the requests is ``transform_flow``. Filters are the part of JSONPath that AWS's examples use: ``$``, column
+numbers, lists and ranges for CSV, and member names for JSON.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+ROOT = "$"
+CSV_PATH = re.compile(r"\$\[(-?\d*:-?\d*|-?\d+(?:\s*,\s*-?\d+)*)\]")
+NAME_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\[(\d+)\]")
+Columns = list[str]
+
+
+class TransformDataError(Exception):
+    """The data cannot be transformed as asked; the message is the job's failure reason."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """DataProcessing of a job."""
+
+    input_filter: str = ROOT
+    output_filter: str = ROOT
+    join_input: bool = False
+
+    @property
+    def passive(self) -> bool:
+        """Whether bytes go to the server, and its answers to S3, just as they are."""
+        return not self.join_input and self.input_filter == self.output_filter == ROOT
+
+
+def check_path(path: str, *, is_csv: bool) -> None:
+    """Refuse a filter that cannot be applied.
+
+    Raises:
+        TransformDataError: When it is outside the part of JSONPath that is known here.
+    """
+    if path != ROOT and not (CSV_PATH.fullmatch(path) if is_csv else _steps(path)):
+        raise TransformDataError(f"The filter {path!r} is not supported for this content type.")
+
+
+def select_columns(path: str, columns: Columns) -> Columns:
+    """Return the columns that a path such as ``$[0]``, ``$[1:]``, ``$[0,-1]`` or ``$[0:3]`` names, in its order.
+
+    Raises:
+        TransformDataError: When a column is not there.
+    """
+    if path == ROOT:
+        return columns
+    match = CSV_PATH.fullmatch(path)
+    if match is None:
+        raise TransformDataError(f"The filter {path!r} is not supported for CSV.")
+    if ":" in match[1]:
+        first, _, last = match[1].partition(":")
+        return columns[int(first) if first else None : int(last) if last else None]
+    try:
+        return [columns[int(number)] for number in match[1].split(",")]
+    except IndexError as error:
+        raise TransformDataError(f"The filter {path!r} names a column that a row of {len(columns)} lacks.") from error
+
+
+def select_member(path: str, document: Any) -> Any:
+    """Return the part of a JSON document that a path such as ``$.a.b``, ``$['a']`` or ``$.list[0]`` names.
+
+    Raises:
+        TransformDataError: When it is not there.
+    """
+    if path == ROOT:
+        return document
+    for step in _steps(path) or ():
+        try:
+            document = document[step]
+        except (KeyError, IndexError, TypeError) as error:
+            raise TransformDataError(f"The filter {path!r} names {step!r}, which a record lacks.") from error
+    return document
+
+
+def _steps(path: str) -> list[str | int] | None:
+    if not path.startswith(ROOT) or NAME_STEP.sub("", path[1:]):
+        return None
+    return [int(index) if index else plain or quoted for plain, quoted, index in NAME_STEP.findall(path[1:])]
+
+
+def batches(records: Iterable[str], max_bytes: int, *, single: bool) -> Iterator[list[str]]:
+    """Yield the records of each request: one, or as many as fit into ``max_bytes``.
+
+    Raises:
+        TransformDataError: When one record alone is too large.
+    """
+    batch: list[str] = []
+    size = 0
+    for record in records:
+        length = len(record.encode()) + 1
+        if length > max_bytes:
+            raise TransformDataError(f"ClientError: a record of {length} bytes is larger than MaxPayloadInMB allows.")
+        if batch and (single or size + length > max_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += length
+    if batch:
+        yield batch
+
+
+def filter_input(rules: Rules, record: str, *, is_csv: bool) -> str:
+    """Return what the server gets of an input record."""
+    if rules.input_filter == ROOT:
+        return record
+    if is_csv:
+        return write_csv(select_columns(rules.input_filter, read_csv(record)))
+    return json.dumps(select_member(rules.input_filter, _parse(record)))
+
+
+def join_output(rules: Rules, record: str, answer: str, *, is_csv: bool) -> str:
+    """Return the output line for an input record and the server's answer to it."""
+    if is_csv:
+        columns = [*read_csv(record), *read_csv(answer)] if rules.join_input else read_csv(answer)
+        return write_csv(select_columns(rules.output_filter, columns))
+    document = _parse(answer)
+    if rules.join_input:
+        given = _parse(record)
+        document = (
+            {**given, "SageMakerOutput": document}
+            if isinstance(given, dict)
+            else {"SageMakerInput": given, "SageMakerOutput": document}
+        )
+    return json.dumps(select_member(rules.output_filter, document))
+
+
+def answer_lines(answer: bytes, expected: int) -> list[str]:
+    """Return one answer per record.
+
+    Raises:
+        TransformDataError: When there are more or fewer: nothing could be joined.
+    """
+    lines = [line for line in answer.decode().splitlines() if line]
+    if len(lines) != expected:
+        raise TransformDataError(
+            f"ClientError: the model answered {len(lines)} records to {expected}; they cannot be joined or filtered."
+        )
+    return lines
+
+
+def read_csv(line: str) -> Columns:
+    """Split one CSV line."""
+    return next(csv.reader([line]), [])
+
+
+def write_csv(columns: Columns) -> str:
+    """Write one CSV line, without its end."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(columns)
+    return buffer.getvalue()
+
+
+def _parse(record: str) -> Any:
+    try:
+        return json.loads(record)
+    except ValueError as error:
+        raise TransformDataError(f"ClientError: a record is not JSON: {error}") from error
