@@ -21,8 +21,9 @@ def every_hour() -> dg.AutomationCondition:
 
     Captured requests are written within seconds; the hour that has begun is read again when it has ended.
     """
+    tick: dg.AutomationCondition = dg.AutomationCondition.cron_tick_passed("5 * * * *")
     return (
-        dg.AutomationCondition.cron_tick_passed("5 * * * *").since_last_handled()
+        tick.since_last_handled()
         & dg.AutomationCondition.in_latest_time_window(timedelta(hours=2))
         & ~dg.AutomationCondition.in_progress()
     ).with_label("another hour of traffic has been captured")

@@ -6,7 +6,6 @@ import dagster as dg
 
 from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import link, rows
-from ml_platform.components.training_spec import training_set_spec
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.sagemaker import SageMaker
 
@@ -31,7 +30,9 @@ def build_batch_scores(model: "ModelPipeline", model_package: dg.AssetsDefinitio
     def batch_scores(
         context: dg.AssetExecutionContext, feature_store: FeatureStore, sagemaker: SageMaker
     ) -> dg.MaterializeResult:
-        frame = feature_store.newest_days(training_set_spec(model, None), model.batch_days)
+        frame = feature_store.newest_payments(
+            model.feature_service, tuple(model.features), model.training.feature_lookup, model.batch_days
+        )
         scores = sagemaker.score_batch(
             model.name, sagemaker.registered(model.name), frame, tuple(model.features), context.log.info
         )

@@ -48,14 +48,14 @@ def build_training_set(model: "ModelPipeline") -> dg.AssetsDefinition:
         description=f"Features as known at each event, labels as known at the cut-off. Target: `{model.target}`.",
     )
     def training_set(config: TrainingSetConfig, feature_store: FeatureStore) -> dg.MaterializeResult:
-        manifest = feature_store.build_training_set(training_set_spec(model, config.instant))
-        feature_store.manifests(model.name).write("training_set", manifest)
+        as_of = config.instant or feature_store.newest_midnight()
+        manifest = feature_store.build_training_set(model.name, training_set_spec(model, as_of))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(manifest.fingerprint),
             metadata={
-                **rows(manifest.rows("train")),
-                **{f"{split}_rows": manifest.rows(split) for split in manifest.splits},
-                **{f"{split}_positives": manifest.positives(split) for split in manifest.splits},
+                **rows(sum(split.rows for split in manifest.splits.values())),
+                **{f"{name}_rows": split.rows for name, split in manifest.splits.items()},
+                **{f"{name}_positives": split.positives for name, split in manifest.splits.items()},
                 "as_of": dg.MetadataValue.timestamp(manifest.as_of),
                 "fingerprint": manifest.fingerprint,
                 "address": link(manifest.uri),

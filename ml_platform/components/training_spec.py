@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ml_platform.components.model_pipeline import ModelPipeline
-    from ml_platform.features.training_set import TrainingSetSpec
+    from ml_platform.features.training_set_spec import TrainingSetSpec
 
 
-def training_set_spec(model: "ModelPipeline", as_of: datetime | None) -> "TrainingSetSpec":
-    """Return the specification of a model's training set; without a cut-off, as of the newest landed day."""
-    from ml_platform.features.training_set import TrainingSetSpec
+def training_set_spec(model: "ModelPipeline", as_of: datetime) -> "TrainingSetSpec":
+    """Return the specification of a model's training set as of a midnight."""
+    from ml_platform.features.training_set_spec import TrainingSetSpec
 
     windows = model.training
     return TrainingSetSpec(

@@ -70,14 +70,14 @@ def online_features(context: dg.AssetExecutionContext, feature_store: FeatureSto
     first, last = days_of(context)
     day_end = datetime.combine(last + timedelta(days=1), time(), UTC)
     report = feature_store.materialize_online(day_end, (last - first).days + 1)
-    parity = feature_store.compare_stores(day_end, PARITY_SAMPLE)
+    parity = feature_store.compare_stores(report.end, PARITY_SAMPLE)
     return dg.MaterializeResult(
-        metadata={**rows(report.rows), "keys_compared": parity.compared},
+        metadata={"seconds": report.seconds, "filled_until": dg.MetadataValue.timestamp(report.end)},
         check_results=[
             dg.AssetCheckResult(
                 check_name="online_equals_offline",
                 passed=parity.verdict.passed,
-                metadata={"reasons": reasons(parity.verdict.failures), "keys_compared": parity.compared},
+                metadata={"reasons": reasons(parity.verdict.failures), "values_compared": parity.values},
             )
         ],
     )

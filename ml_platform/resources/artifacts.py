@@ -1,6 +1,5 @@
-"""Model artifacts and training-set splits, brought from S3 into memory."""
+"""Model artifacts, brought from S3 into memory."""
 
-import io
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,8 +7,6 @@ from typing import TYPE_CHECKING
 from ml_platform.aws.objects import ObjectStore
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ml_platform.modeling.artifact import Artifact
 
 
@@ -25,10 +22,3 @@ def load_model(store: ObjectStore, uri: str) -> "Artifact":
         archive = Path(scratch) / "model.tar.gz"
         store.download(store.key(uri), archive)
         return load_archive(archive)
-
-
-def load_frame(store: ObjectStore, uri: str) -> "pd.DataFrame":
-    """Return one Parquet object as a frame."""
-    import pandas as pd
-
-    return pd.read_parquet(io.BytesIO(store.get(store.key(uri))))

@@ -1,15 +1,20 @@
 """Features: computed per day, read through Feast, offline and online."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from ml_platform.aws.tables import DailyTable
+from ml_platform.core.errors import FeatureError
 from ml_platform.resources.platform import PlatformResource
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ml_platform.features.compute import TableReport
+    from ml_platform.features.lookup import Lookup
     from ml_platform.features.materialization import MaterializationReport
     from ml_platform.features.parity import ParityReport
-    from ml_platform.features.training_set import TrainingSetManifest, TrainingSetSpec
+    from ml_platform.features.training_set_spec import TrainingSetManifest, TrainingSetSpec
 
 
 class FeatureStore(PlatformResource):
@@ -39,8 +44,38 @@ class FeatureStore(PlatformResource):
 
         return compare_online_with_offline(self.settings, self.store, as_of, sample=sample, seed=as_of.toordinal())
 
-    def build_training_set(self, spec: "TrainingSetSpec") -> "TrainingSetManifest":
+    def build_training_set(self, model: str, spec: "TrainingSetSpec") -> "TrainingSetManifest":
         """Build the training set, or find the one that these inputs already gave."""
         from ml_platform.features.training_set import build_training_set
 
-        return build_training_set(self.settings, self.store, spec)
+        manifest = build_training_set(self.settings, self.store, spec)
+        self.manifests(model).write("training_set", manifest)
+        return manifest
+
+    def training_set(self, model: str) -> "TrainingSetManifest":
+        """Return the model's training set, as its asset left it."""
+        from ml_platform.features.training_set_spec import TrainingSetManifest
+
+        return self.manifests(model).read("training_set", TrainingSetManifest)
+
+    def newest_midnight(self) -> datetime:
+        """Return the end of the newest landed day.
+
+        Raises:
+            FeatureError: When nothing was landed.
+        """
+        days = DailyTable(self.store, "payments/transactions").days()
+        if not days:
+            raise FeatureError("No payments are landed yet. Materialize payments/transactions, then its features.")
+        return datetime.combine(days[-1] + timedelta(days=1), time(), UTC)
+
+    def newest_payments(self, service: str, features: tuple[str, ...], lookup: "Lookup", days: int) -> "pl.DataFrame":
+        """Return the payments of the newest landed days, with the features a model wants."""
+        from ml_platform.features.lookup import point_in_time_features
+        from ml_platform.features.store import feature_store
+
+        last = self.newest_midnight().date() - timedelta(days=1)
+        landed = DailyTable(self.store, "payments/transactions").read(last - timedelta(days=days - 1), last)
+        return point_in_time_features(
+            feature_store(self.settings), landed, service=service, features=features, lookup=lookup
+        )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
-from ml_platform.resources.artifacts import load_frame, load_model
+from ml_platform.resources.artifacts import load_model
 from ml_platform.resources.platform import PlatformResource
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ml_platform.evaluation.evidence import PromotionEvidence
     from ml_platform.evaluation.gate import GatePolicy
-    from ml_platform.features.training_set import TrainingSetManifest
+    from ml_platform.features.training_set_spec import TrainingSetManifest
     from ml_platform.training.run import Candidate
 
 
@@ -36,9 +36,10 @@ class ModelEvaluator(PlatformResource):
         from ml_platform.evaluation.evidence import PromotionEvidence
         from ml_platform.evaluation.gate import decide
         from ml_platform.evaluation.report import EvaluationReport, Role, evaluate
+        from ml_platform.features.training_set import read_split
         from ml_platform.registry import lookup
 
-        holdout = load_frame(self.store, training_set.holdout_uri)
+        holdout = read_split(self.store, training_set, "holdout").to_pandas()
         live = lookup.live_package(self.settings.region, names.endpoint(candidate.model))
 
         def report(scores: "np.ndarray", role: Role, fingerprint: str) -> EvaluationReport:
