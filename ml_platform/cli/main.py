@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from ml_platform.cli import console
+from ml_platform.cli.home import locate_home, only_one, prepare_home
 from ml_platform.core.errors import MLPlatformError
 
 EPILOG = (
@@ -73,9 +74,11 @@ def main(
     ] = False,
 ) -> None:
     """From raw payments to a monitored fraud model, on this machine or in AWS."""
+    # Every command works on the same home, whatever directory it is called from.
+    locate_home()
 
 
-Model = Annotated[str, typer.Argument(help="Name of a model: a folder under ml_platform/defs/models.")]
+# Arguments are explained in the text: with click 8.5 typer loses what `typer.Argument(help=...)` says.
 
 
 @app.command()
@@ -85,7 +88,6 @@ def demo() -> None:
     What it did stays: look at it afterwards with [bold]ml-platform dev[/bold] and [bold]ml-platform status[/bold].
     """
     from ml_platform.cli.demo import run_demo
-    from ml_platform.cli.home import only_one, prepare_home
 
     settings = prepare_home()
     with only_one(settings.home, "demo"):
@@ -105,11 +107,13 @@ def dev() -> None:
 
 @app.command()
 def status(
-    model: Annotated[str | None, typer.Argument(help="Only this model. Default: all.")] = None,
+    model: Annotated[str | None, typer.Argument()] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show in one screen what is live and since when, the last gate, the last drift and what was decided.
+
+    MODEL is a folder under ml_platform/defs/models; without one, all are shown.
 
     Examples: [cyan]ml-platform status[/cyan]   [cyan]ml-platform status card_fraud --json[/cyan]
     """
@@ -120,16 +124,14 @@ def status(
 
 @app.command()
 def score(
-    transaction: Annotated[
-        typer.FileText, typer.Argument(help="JSON file with the transaction; - reads standard input.")
-    ],
+    transaction: typer.FileText,
     model: Annotated[str, typer.Option(help="Which model's endpoint.")] = "card_fraud",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Score one transaction through the live endpoint, with the features it is served now.
 
-    For example: [cyan]echo '{"transaction_id": "t-1", "customer_id": "12", "terminal_id": "345", "amount": 83.5,
+    TRANSACTION is a JSON file; - reads standard input. For example: [cyan]echo '{"transaction_id": "t-1", "customer_id": "12", "terminal_id": "345", "amount": 83.5,
     "event_time": "2026-03-30T22:15:00Z"}' | ml-platform score -[/cyan]
     """
     from ml_platform.cli.score import run_score
@@ -139,7 +141,7 @@ def score(
 
 @app.command()
 def approve(
-    model: Model,
+    model: str,
     *,
     version: Annotated[int | None, typer.Option(help="Package version. Default: the newest that is pending.")] = None,
     reject: Annotated[bool, typer.Option("--reject", help="Reject instead of approve.")] = False,
@@ -147,6 +149,8 @@ def approve(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Approve or reject a model package after a look at its figures. An approved package is deployed.
+
+    MODEL is a folder under ml_platform/defs/models.
 
     Examples: [cyan]ml-platform approve card_fraud[/cyan]   [cyan]ml-platform approve card_fraud --version 3 --reject
     --reason "calibration"[/cyan]
@@ -174,4 +178,4 @@ def handbook(
     """
     from ml_platform.cli.handbook import run_handbook
 
-    run_handbook(data)
+    raise typer.Exit(run_handbook(data))

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 
+_OVERLAP_DAYS = 3
+"""Always read back this far: rows that came late or were corrected must reach the store too."""
+
+
 class MaterializationReport(BaseModel):
     """What was copied."""
 
@@ -36,8 +40,8 @@ def materialize_online(settings: Settings, day_end: datetime, days: int) -> Mate
     Args:
         settings: The platform's settings.
         day_end: Midnight (UTC) that ends the newest day to serve.
-        days: Days to read back from there, or from where the store was left when that is earlier; more than one, so
-            that rows that came late are seen. The first time, as many as features live are read.
+        days: Days to read back from there, or from where the store was left when that is earlier; at least three are
+            read. The first time, as many as features live.
 
     Raises:
         FeatureError: When no feature was computed in these days.
@@ -46,7 +50,7 @@ def materialize_online(settings: Settings, day_end: datetime, days: int) -> Mate
     store = feature_store(settings)
     day_end = day_end.astimezone(UTC)
     ends = _ends(store)
-    start = min([day_end, *ends]) - timedelta(days=days)
+    start = min([day_end, *ends]) - timedelta(days=max(days, _OVERLAP_DAYS))
     if materialized_until(store) is None:
         start = min(start, day_end - _longest_time_to_live(store))
     newest = max([day_end, *ends])
