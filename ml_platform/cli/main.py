@@ -69,7 +69,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001  # typer's callback si
 @app.callback()
 def main(
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  # its callback prints and exits
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
@@ -131,7 +131,9 @@ def score(
 ) -> None:
     """Score one transaction through the live endpoint, with the features it is served now.
 
-    TRANSACTION is a JSON file; - reads standard input. For example: [cyan]echo '{"transaction_id": "t-1", "customer_id": "12", "terminal_id": "345", "amount": 83.5,
+    TRANSACTION is a JSON file; - reads standard input. For example:
+
+    [cyan]echo '{"transaction_id": "t-1", "customer_id": "12", "terminal_id": "345", "amount": 83.5,
     "event_time": "2026-03-30T22:15:00Z"}' | ml-platform score -[/cyan]
     """
     from ml_platform.cli.score import run_score

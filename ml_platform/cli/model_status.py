@@ -1,0 +1,142 @@
+"""What there is to say about one model now: gathered from SageMaker and from the manifests of its assets.
+
+SageMaker is asked what is live and what is registered; manifests only say what was judged and decided. How it
+looks on a screen is ``status``.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from ml_platform.aws import endpoints
+from ml_platform.aws.manifests import Manifests
+from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
+from ml_platform.core import names
+from ml_platform.core.settings import Settings
+from ml_platform.registry import lookup
+
+HEADLINE = ("average_precision", "roc_auc", "card_precision_at_100")
+
+
+class Package(BaseModel):
+    """One version in the registry."""
+
+    version: int
+    approval: str
+    reason: str = ""
+    arn: str
+
+
+class Live(BaseModel):
+    """What the endpoint serves."""
+
+    endpoint: str
+    endpoint_status: str
+    since: datetime
+    package: Package | None
+    failure_reason: str | None = None
+
+
+class Judgement(BaseModel):
+    """A verdict that an asset left behind: short outcome, reasons, figures, and when."""
+
+    outcome: str
+    reasons: list[str] = []
+    figures: dict[str, float] = {}
+    champion_figures: dict[str, float] = {}
+    at: str | None = None
+
+
+class ModelStatus(BaseModel):
+    """Everything about one model; None means: not yet."""
+
+    model: str
+    live: Live | None = None
+    newest_package: Package | None = None
+    pending_versions: list[int] = []
+    last_gate: Judgement | None = None
+    last_drift: Judgement | None = None
+    last_performance: Judgement | None = None
+    last_decision: Judgement | None = None
+
+
+def model_status(settings: Settings, model: str) -> ModelStatus:
+    """Return the state of one model."""
+    packages = [
+        Package(version=found.version, approval=found.status, reason=found.approval_description, arn=found.arn)
+        for found in lookup.list_packages(settings.region, names.model_package_group(model))
+    ]
+    manifests = Manifests(ObjectStore.from_settings(settings), model)
+    return ModelStatus(
+        model=model,
+        live=_live(settings, model, packages),
+        newest_package=packages[0] if packages else None,
+        pending_versions=[found.version for found in packages if found.approval == "PendingManualApproval"],
+        last_gate=_gate(_document(manifests, "evaluation_report")),
+        last_drift=_judgement(_document(manifests, "drift_report"), "alerts", "no drift", "drifted"),
+        last_performance=_judgement(_document(manifests, "performance_report"), "failures", "holds", "decayed"),
+        last_decision=_decision(_document(manifests, "operating_decision")),
+    )
+
+
+def _live(settings: Settings, model: str, packages: list[Package]) -> Live | None:
+    state = endpoints.describe(settings.region, names.endpoint(model))
+    if state is None:
+        return None
+    arn = endpoints.package_of_config(settings.region, state.config) if state.config else None
+    return Live(
+        endpoint=state.name,
+        endpoint_status=state.status,
+        since=state.changed_at,
+        package=next((package for package in packages if package.arn == arn), None),
+        failure_reason=state.failure_reason,
+    )
+
+
+def _document(manifests: Manifests, asset: str) -> Mapping[str, Any] | None:
+    """Return a manifest as it is: a status must not fail on a document of another version."""
+    try:
+        document = manifests.store.get_json(manifests.key(asset))
+    except ObjectNotFoundError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _gate(document: Mapping[str, Any] | None) -> Judgement | None:
+    if document is None:
+        return None
+    failures = list(document.get("failures") or [])
+    return Judgement(
+        outcome="stopped" if failures else "passed",
+        reasons=failures,
+        figures=_headline(document.get("challenger")),
+        champion_figures=_headline(document.get("champion")),
+        at=document.get("decided_at"),
+    )
+
+
+def _decision(document: Mapping[str, Any] | None) -> Judgement | None:
+    if document is None:
+        return None
+    return Judgement(
+        outcome=str(document.get("action", "unknown")).replace("_", " "),
+        reasons=list(document.get("reasons") or []),
+        at=_when(document),
+    )
+
+
+def _judgement(document: Mapping[str, Any] | None, against: str, well: str, badly: str) -> Judgement | None:
+    if document is None:
+        return None
+    reasons = [str(reason) for reason in document.get(against) or document.get("failures") or []]
+    return Judgement(outcome=badly if reasons else well, reasons=reasons, at=_when(document))
+
+
+def _when(document: Mapping[str, Any]) -> str | None:
+    return next((str(document[name]) for name in ("decided_at", "created_at", "judged_at") if document.get(name)), None)
+
+
+def _headline(report: Mapping[str, Any] | None) -> dict[str, float]:
+    return {name: float(report[name]) for name in HEADLINE if report.get(name) is not None} if report else {}
