@@ -7,6 +7,7 @@ import os
 import shutil
 
 from ml_platform.cli.home import only_one
+from ml_platform.cli.services import stop_left_overs
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import SIMULATOR, Settings
 
@@ -44,6 +45,8 @@ def start_afresh(settings: Settings) -> None:
                 f"{settings.home} holds a platform that no demo made, and a demo starts from nothing. Keep it, and give "
                 "the demo a place of its own: ML_PLATFORM_HOME=.ml_platform_demo ml-platform demo"
             )
+        # A service of a killed demo would write its state back when it is stopped later.
+        stop_left_overs(settings)
         for name in STATE:
             shutil.rmtree(settings.home / name, ignore_errors=True)
         for entry in settings.dagster_home.iterdir():

@@ -12,8 +12,15 @@ from typing import Self
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.cli.environment import chosen_by_caller, exported, local_environment
 from ml_platform.cli.home import AlreadyRunningError, check_home, only_one
-from ml_platform.cli.service_specs import Service, image_commands, is_running, local_services, running_settings
-from ml_platform.cli.supervisor import Report, Supervisor
+from ml_platform.cli.service_specs import (
+    Service,
+    dagster_ui,
+    image_commands,
+    is_running,
+    local_services,
+    running_settings,
+)
+from ml_platform.cli.supervisor import Report, Supervisor, stop_recorded
 from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
 from ml_platform.core.errors import ServiceUnavailableError
 from ml_platform.core.settings import Settings
@@ -97,6 +104,12 @@ class LocalServices:
         images.write_text(json.dumps(image_commands(self.settings), indent=2))
         for service in self._services:
             self._supervisor.start(service)
+
+
+def stop_left_overs(settings: Settings, report: Report = lambda _: None) -> None:
+    """Stop what a killed command left running. Only for the holder of the services' lock."""
+    for service in (*local_services(settings), dagster_ui(settings)):
+        stop_recorded(settings.home, service.name, report)
 
 
 @contextmanager
