@@ -4,47 +4,19 @@ The model is loaded before the port is opened, so nothing answers before it can.
 """
 
 import logging
-import os
 import signal
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from types import FrameType
-from typing import Self
 
 from ml_platform.containers.lean_lightgbm import import_lean_lightgbm
-from ml_platform.core.errors import ConfigurationError, MLPlatformError
-from ml_platform.modeling import contract
+from ml_platform.containers.serving.options import ServerOptions
+from ml_platform.core.errors import MLPlatformError
+from ml_platform.modeling.contract import ContainerPaths
 
 # SageMaker kills the container 30 s after SIGTERM.
 DRAIN_SECONDS = 25
 # Longer than the idle time of the callers' connection pools, so that they never send into a closing connection.
 KEEP_ALIVE_SECONDS = 75
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """Where to listen and how much to take."""
-
-    host: str = "127.0.0.1"
-    port: int = contract.DEFAULT_PORT
-    max_payload_bytes: int = contract.DEFAULT_MAX_PAYLOAD_MB * 2**20
-    default_accept: str = contract.JSON
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read SageMaker's variables.
-
-        Raises:
-            ConfigurationError: When a number is none.
-        """
-        return cls(
-            host=environment.get(contract.BIND_HOST_VARIABLE) or "127.0.0.1",
-            port=_integer(environment, contract.BIND_PORT_VARIABLE, contract.DEFAULT_PORT, 65535),
-            max_payload_bytes=2**20
-            * _integer(environment, contract.MAX_PAYLOAD_VARIABLE, contract.DEFAULT_MAX_PAYLOAD_MB, 1024),
-            default_accept=environment.get(contract.DEFAULT_ACCEPT_VARIABLE) or contract.JSON,
-        )
 
 
 def main(arguments: list[str]) -> int:
@@ -71,7 +43,7 @@ def serve(options: ServerOptions) -> None:
     from ml_platform.containers.serving.app import ServingApp
     from ml_platform.containers.serving.model import ServedModel
 
-    model = ServedModel.load(contract.ContainerPaths.from_environment().model)
+    model = ServedModel.load(ContainerPaths.from_environment().model)
     app = ServingApp(model, options.max_payload_bytes, options.default_accept)
     config = uvicorn.Config(
         app,
@@ -98,13 +70,6 @@ def _exit(_signal: int, _frame: FrameType | None) -> None:
 
 def _drained(_signal: int, _frame: FrameType | None) -> None:
     """All requests were answered; leave with 0."""
-
-
-def _integer(environment: Mapping[str, str], name: str, default: int, largest: int) -> int:
-    text = environment.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= largest:
-        raise ConfigurationError(f"{name}={text!r} must be a whole number from 1 to {largest}.")
-    return int(text)
 
 
 if __name__ == "__main__":

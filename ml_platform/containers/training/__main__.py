@@ -25,7 +25,10 @@ def main(arguments: list[str]) -> int:
     paths = ContainerPaths.from_environment()
     try:
         import_lean_lightgbm()
-        run(paths)
+        run(paths, before_saving=_hold_stops)
+    except _StoppedError:
+        logging.getLogger(__name__).info("stopped by SIGTERM; no model is saved")
+        return STOPPED
     except MLPlatformError as error:
         return _fail(paths, str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, SageMaker must be told why
@@ -34,9 +37,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+class _StoppedError(BaseException):
+    """SageMaker stops the job. Not an ``Exception``, so that nothing on the way takes it for a failure."""
+
+
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    logging.getLogger(__name__).info("stopped by SIGTERM; no model is saved")
-    sys.exit(STOPPED)
+    # Only raise: whatever runs now, such as a half-written log line, must not be entered a second time.
+    raise _StoppedError
+
+
+def _hold_stops() -> None:
+    # Saving takes milliseconds; a stop that comes now waits for it, rather than leaving half an artifact.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _fail(paths: ContainerPaths, reason: str) -> int:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-import signal
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,12 @@ _log = logging.getLogger(__name__)
 _PROGRESS_LINES = 10
 
 
-def run(paths: ContainerPaths) -> None:
+def run(paths: ContainerPaths, before_saving: Callable[[], None] = lambda: None) -> None:
     """Fit on the channels and save the artifact.
+
+    Args:
+        paths: The job's files.
+        before_saving: Called once everything is computed and only the writing is left.
 
     Raises:
         ConfigurationError: When the hyper-parameters cannot be used.
@@ -45,9 +49,9 @@ def run(paths: ContainerPaths) -> None:
     measured = train if validation is None else validation
     scores = pipeline.score(measured)
     _report_ranking(TRAIN_CHANNEL if validation is None else VALIDATION_CHANNEL, signature.labels(measured), scores)
-    # Saving takes milliseconds; a stop that comes now waits for it, rather than leaving half an artifact.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    save_artifact(pipeline, Baseline.measure(signature, measured, scores), hyperparameters.fingerprint, paths.model)
+    baseline = Baseline.measure(signature, measured, scores)
+    before_saving()
+    save_artifact(pipeline, baseline, hyperparameters.fingerprint, paths.model)
     _log.info("model saved, fingerprint %s", hyperparameters.fingerprint)
 
 
