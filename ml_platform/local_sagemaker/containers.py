@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 LogLine = Callable[[str], None]
 STOP_SECONDS = 120
+OUTPUT_SECONDS = 2
 MAX_LINE_BYTES = 200_000
 SETPRIV = shutil.which("setpriv")
 
@@ -60,10 +61,12 @@ exec "$@"
 class Process:
     """A running container: its first process (PID 1) and everything that one started."""
 
-    def __init__(self, process: asyncio.subprocess.Process, first_pid: Callable[[], int | None], log: LogLine) -> None:
-        self._process = process
+    def __init__(self, started: "_Started", first_pid: Callable[[], int | None], log: LogLine) -> None:
+        self._process = started.process
         self._first_pid = first_pid
-        self._reader = asyncio.get_running_loop().create_task(self._read(log))
+        self._output = started.output
+        self._buried = False
+        self._reader = asyncio.get_running_loop().create_task(_read_lines(started.lines, log))
 
     @property
     def pid(self) -> int:
@@ -78,8 +81,13 @@ class Process:
     async def wait(self) -> int:
         """Wait for the end and for the last log line; return the exit code (128 + n for signal n, as Docker does)."""
         code = await self._process.wait()
-        self._kill_group()
-        await asyncio.wait({self._reader}, timeout=2)
+        if not self._buried:
+            # Once only: later the process id may be somebody else's.
+            self._buried = True
+            self._kill_group()
+        # What left the process group may hold the pipe open; it does not keep the container alive.
+        await asyncio.wait({self._reader}, timeout=OUTPUT_SECONDS)
+        self._output.close()
         return code if code >= 0 else 128 - code
 
     async def identity(self) -> dict[str, Any] | None:
@@ -100,7 +108,7 @@ class Process:
         if self.running:
             with suppress(ProcessLookupError):
                 self._process.kill()
-        self._kill_group()
+            self._kill_group()
 
     async def stop(self, clock: Clock, grace_seconds: float = STOP_SECONDS) -> int:
         """SIGTERM, then SIGKILL when the (scaled) grace is over; return the exit code."""
@@ -115,18 +123,12 @@ class Process:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    async def _read(self, log: LogLine) -> None:
-        stream = self._process.stdout
-        assert stream is not None  # noqa: S101 - opened as a pipe in _start
-        rest = b""
-        while chunk := await stream.read(1 << 16):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > MAX_LINE_BYTES:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                log(line.rstrip(b"\r").decode(errors="replace"))
-        if rest:
-            log(rest.decode(errors="replace"))
+
+@dataclass(frozen=True)
+class _Started:
+    process: asyncio.subprocess.Process
+    lines: asyncio.StreamReader
+    output: asyncio.ReadTransport
 
 
 class Runner(Protocol):
@@ -174,8 +176,8 @@ class PlainRunner:
         if isolate_network:
             logger.warning("EnableNetworkIsolation has no effect here: it needs Linux namespaces")
         base = {"SAGEMAKER_BASE_DIR": str(base_dir / "ml")}
-        process = await _start(argv, base_dir, base | dict(environment))
-        return Process(process, lambda: process.pid, log)
+        started = await _start(argv, base_dir, base | dict(environment))
+        return Process(started, lambda: started.process.pid, log)
 
 
 @dataclass(frozen=True)
@@ -196,8 +198,8 @@ class NamespaceRunner:
     ) -> Process:
         """Start the command; see ``Runner``."""
         command = self.command(argv, base_dir, isolate_network=isolate_network)
-        process = await _start(command, base_dir, environment)
-        return Process(process, lambda: _only_child(process.pid), log)
+        started = await _start(command, base_dir, environment)
+        return Process(started, lambda: _only_child(started.process.pid), log)
 
     def command(self, argv: Sequence[str], base_dir: Path, *, isolate_network: bool = False) -> list[str]:
         """Return the argument list that enters the namespaces and then becomes ``argv``."""
@@ -233,21 +235,46 @@ def _start_time(pid: int) -> str:
     return ps.stdout.strip()
 
 
-async def _start(argv: Sequence[str], base_dir: Path, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def _start(argv: Sequence[str], base_dir: Path, environment: Mapping[str, str]) -> _Started:
     for folder in ("ml", "tmp", "home"):
         (base_dir / folder).mkdir(parents=True, exist_ok=True)
-    # When the service is killed with -9 the kernel ends its containers; elsewhere `recover` has to.
+    # When the service is killed with -9 the kernel ends its containers; elsewhere `end_leftover` has to.
     guard = [SETPRIV, "--pdeathsig", "KILL"] if SETPRIV else []
-    return await asyncio.create_subprocess_exec(
-        *guard,
-        *argv,
-        cwd=base_dir,
-        env=_image_environment(base_dir) | dict(environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
+    # A pipe of our own: asyncio's would keep wait() waiting for everything that inherited it.
+    read_end, write_end = os.pipe()
+    lines = asyncio.StreamReader()
+    output, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(read_end, "rb", buffering=0)
     )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *guard,
+            *argv,
+            cwd=base_dir,
+            env=_image_environment(base_dir) | dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=write_end,
+            start_new_session=True,
+        )
+    except BaseException:
+        output.close()
+        raise
+    finally:
+        os.close(write_end)
+    return _Started(process, lines, output)
+
+
+async def _read_lines(stream: asyncio.StreamReader, log: LogLine) -> None:
+    rest = b""
+    while chunk := await stream.read(1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > MAX_LINE_BYTES:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            log(line.rstrip(b"\r").decode(errors="replace"))
+    if rest:
+        log(rest.decode(errors="replace"))
 
 
 def _image_environment(base_dir: Path) -> dict[str, str]:
