@@ -6,6 +6,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# The CDK's packages contradict the platform's (python-dateutil, typeguard), so they live beside them.
+INFRA_VENV := .venv-infra
+TEMPLATES := infra/cdk.out/manifest.json
 UV := uv==0.13.9
 # The first interpreter that starts and is a version we support. A shim that is merely on the PATH does not count.
 PYTHON ?= $(shell for python in python3.12 python3.11 python3 python; do \
@@ -20,7 +23,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .PHONY: menu setup demo dev test test-loop lint types check handbook bench-tax synth clean
 
 menu:
-	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1#\2/p' Makefile | column -t -s '#'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## Create .venv and install the locked dependencies; the others do it by themselves
 
@@ -30,8 +33,8 @@ demo: $(INSTALLED) ## See the whole loop on this machine, in under five minutes
 dev: $(INSTALLED) ## Local services and Dagster's UI until Ctrl-C
 	@exec $(BIN)/ml-platform dev
 
-test: $(INSTALLED) ## Every test that needs no AWS account
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not aws and not node"
+test: $(INSTALLED) $(TEMPLATES) ## Every test that needs no AWS account
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not aws"
 
 test-loop: $(INSTALLED) ## The life-cycle tests only: a bad model is stopped, a bad rollout comes back
 	$(BIN)/pytest tests/loop -m "not aws"
@@ -52,21 +55,40 @@ handbook: $(INSTALLED) ## The Fraud Detection Handbook's data and figures: make 
 bench-tax: $(INSTALLED) ## What the platform costs against one plain script doing the same work
 	$(BIN)/python -m bench.tax
 
-synth: $(INSTALLED) ## Synthesize the AWS stacks (needs node)
-	$(MAKE) --directory infra synth
+synth: $(TEMPLATES) ## Synthesize the AWS stacks; no account and no node needed
 
-clean: ## Delete .venv and the local state in .ml_platform
-	rm -rf $(VENV) .ml_platform .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build ./*.egg-info
+clean: ## Delete the virtual environments and the local state in .ml_platform
+	rm -rf $(VENV) $(INFRA_VENV) infra/cdk.out .ml_platform .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build ./*.egg-info
+
+# create_venv,folder: keeps one that works, replaces one that does not.
+define create_venv
+@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and none was found. Install one, or say where it is:" \
+	"make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+@$(1)/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(1) || { \
+	echo "$(PYTHON) cannot create a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check "$(UV)"
+endef
+
+# install,folder,lock: uv takes seconds; pip takes minutes, but knows the pip.conf of machines behind a package mirror.
+define install
+@UV_COMPILE_BYTECODE=1 $(1)/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes -r $(2) || { \
+	echo "uv could not install $(2); trying pip" >&2; \
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(2); }
+endef
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and none was found. Install one, or say where it is:" \
-		"make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(BIN)/python -c 'import sys, pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \
-		echo "$(PYTHON) cannot create a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing the locked dependencies into $(VENV) (1.2 GB, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
-	@# pip is slower but knows the pip.conf of machines behind a package mirror.
-	@UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || \
-		{ echo "uv could not install them; trying pip"; $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; }
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(call create_venv,$(VENV))
+	$(call install,$(VENV),requirements.lock)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(INFRA_VENV)/.installed: infra/requirements.lock
+	@echo "Installing the CDK into $(INFRA_VENV) (once)"
+	$(call create_venv,$(INFRA_VENV))
+	$(call install,$(INFRA_VENV),infra/requirements.lock)
+	@touch $@
+
+$(TEMPLATES): $(INFRA_VENV)/.installed $(wildcard infra/*.py infra/*/*.py)
+	$(INFRA_VENV)/bin/python -m infra.app
 	@touch $@
