@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_parts, fingerprint_tree
@@ -20,7 +20,7 @@ from ml_platform.core.settings import Settings
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-DEFINITIONS = "feature_repo"
+FEATURE_REPO = "feature_repo"
 
 
 def feature_store(settings: Settings) -> "FeatureStore":
@@ -44,11 +44,13 @@ def apply(settings: Settings) -> bool:
         registry = settings.feast_home / "registry.db"
         if registry.exists() and applied.exists() and applied.read_text() == current:
             return False
+        from feature_repo.definitions import DEFINITIONS
+
         store = _open(settings)
         with warnings.catch_warnings():
             # Feast calls on-demand views slow offline. Ours are measured: a second per 100,000 rows.
             warnings.filterwarnings("ignore", "On demand feature view is an experimental", RuntimeWarning)
-            store.apply(_definitions())
+            store.apply(list(DEFINITIONS))
         # Written last: after a crash in between, the definitions are applied again.
         applied.write_text(current)
         return True
@@ -56,7 +58,7 @@ def apply(settings: Settings) -> bool:
 
 def definitions_fingerprint(settings: Settings) -> str:
     """Return the fingerprint of everything that ``apply`` puts into the registry."""
-    with resources.as_file(resources.files(DEFINITIONS)) as root:
+    with resources.as_file(resources.files(FEATURE_REPO)) as root:
         return fingerprint_parts(
             {"definitions": fingerprint_tree(root), "config": fingerprint_bytes(_rendered(settings).encode())}
         )
@@ -71,7 +73,7 @@ def _open(settings: Settings) -> "FeatureStore":
 
 def _rendered(settings: Settings) -> str:
     """Return ``feature_store.yaml`` with its variables replaced; Feast itself would leave unknown ones in place."""
-    text = (resources.files(DEFINITIONS) / "feature_store.yaml").read_text()
+    text = (resources.files(FEATURE_REPO) / "feature_store.yaml").read_text()
     values = {
         "ML_PLATFORM_HOME": str(settings.home),
         "ML_PLATFORM_BUCKET": settings.bucket,
@@ -81,21 +83,6 @@ def _rendered(settings: Settings) -> str:
         return string.Template(text).substitute(values)
     except KeyError as error:
         raise ConfigurationError(f"feature_store.yaml uses {error}, which no setting provides.") from error
-
-
-def _definitions() -> list[Any]:
-    from feature_repo import entities, feature_services, feature_views, on_demand_views, sources
-
-    return [
-        entities.customer,
-        entities.terminal,
-        sources.card_activity_table,
-        sources.terminal_risk_table,
-        feature_views.card_activity,
-        feature_views.terminal_risk,
-        on_demand_views.payment_calendar,
-        feature_services.fraud_v1,
-    ]
 
 
 @contextmanager

@@ -1,0 +1,80 @@
+"""Feature tables: a range at once equals its days one by one, and a day is replaced as a whole."""
+
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+
+from ml_platform.aws.objects import ObjectStore
+from ml_platform.aws.tables import DailyTable
+from ml_platform.core import names
+from ml_platform.core.errors import FeatureError
+from ml_platform.features.compute import compute_card_activity, compute_features
+from ml_platform.features.tables import CARD_ACTIVITY, FRAUD_LABELS, TERMINAL_RISK, TRANSACTIONS
+from tests.unit.features import worlds
+
+DAYS = 44
+LAST = worlds.FIRST_DAY + timedelta(days=DAYS - 1)
+
+
+@pytest.fixture
+def landed(store: ObjectStore) -> ObjectStore:
+    transactions = worlds.payments(days=DAYS, per_day=10)
+    worlds.land(store, transactions, worlds.labels(transactions))
+    return store
+
+
+def test_a_range_equals_its_days_computed_alone(landed: ObjectStore) -> None:
+    first = LAST - timedelta(days=4)
+    at_once = compute_features(landed, first, LAST)
+    ingested = DailyTable(landed, TRANSACTIONS).read(first, LAST)
+    assert at_once.card_activity.rows == at_once.terminal_risk.rows == ingested.height
+    partitions = {
+        (table, day): landed.get(names.table_partition(table, day))
+        for table in (CARD_ACTIVITY, TERMINAL_RISK)
+        for day in (first + timedelta(days=offset) for offset in range(5))
+    }
+    landed.delete([names.table_partition(table, day) for table, day in partitions])
+    for offset in range(5):
+        compute_features(landed, first + timedelta(days=offset), first + timedelta(days=offset))
+    for (table, day), content in partitions.items():
+        assert landed.get(names.table_partition(table, day)) == content, (table, day)
+
+
+def test_what_became_known_after_a_day_leaves_its_features_alone(landed: ObjectStore) -> None:
+    day = worlds.FIRST_DAY + timedelta(days=38)
+    compute_features(landed, day, day)
+    before = DailyTable(landed, TERMINAL_RISK).read_day(day)
+    labels = DailyTable(landed, FRAUD_LABELS)
+    landed.delete([names.table_partition(FRAUD_LABELS, later) for later in labels.days() if later > day])
+    compute_features(landed, day, day)
+    after = DailyTable(landed, TERMINAL_RISK).read_day(day)
+    assert before is not None
+    assert after is not None
+    assert after.equals(before)
+
+
+def test_a_day_that_became_empty_loses_its_features(landed: ObjectStore) -> None:
+    compute_card_activity(landed, LAST, LAST)
+    payments = DailyTable(landed, TRANSACTIONS)
+    payments.write(LAST, payments.read(LAST, LAST).clear())
+    assert compute_card_activity(landed, LAST, LAST).rows_by_day == {LAST: 0}
+    remaining = DailyTable(landed, CARD_ACTIVITY).read_day(LAST)
+    assert remaining is not None
+    assert remaining.is_empty()
+
+
+def test_days_that_were_never_ingested_are_named(landed: ObjectStore) -> None:
+    report = compute_card_activity(landed, LAST, LAST + timedelta(days=1))
+    assert report.missing_days == (LAST + timedelta(days=1),)
+    with pytest.raises(FeatureError, match="Ingest these days first"):
+        compute_card_activity(landed, date(2030, 1, 1), date(2030, 1, 2))
+
+
+def test_risk_without_any_label_is_zero(store: ObjectStore) -> None:
+    transactions = worlds.payments(days=12, per_day=5)
+    worlds.land(store, transactions, worlds.labels(transactions.clear()))
+    compute_features(store, worlds.FIRST_DAY, worlds.FIRST_DAY + timedelta(days=11))
+    risk = DailyTable(store, TERMINAL_RISK).read(worlds.FIRST_DAY, worlds.FIRST_DAY + timedelta(days=11))
+    assert risk.select(pl.col("terminal_fraud_rate_30d").sum()).item() == 0
+    assert risk["terminal_tx_count_30d"].sum() > 0
