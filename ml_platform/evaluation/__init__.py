@@ -1,0 +1,1 @@
+"""Evaluation: reports on a holdout, the promotion gate and its plots. Pure."""
