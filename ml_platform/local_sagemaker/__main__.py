@@ -78,12 +78,13 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     config = uvicorn.Config(
-        App(lambda: build_service(options)),
+        App(lambda: build_service(options), any_host=options.allow_remote),
         http="httptools",
         loop="asyncio",
         ws="none",
         lifespan="on",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         timeout_graceful_shutdown=5,
     )

@@ -15,55 +15,15 @@ from typing import Any
 
 from ml_platform.local_sagemaker.capture import CaptureWriter
 from ml_platform.local_sagemaker.containers import end_leftover
-from ml_platform.local_sagemaker.fleets import Fleet, FleetPlan, NoServerError, Variant, endpoint_directory
-from ml_platform.local_sagemaker.model_servers import IDENTITY, ModelServer, ServerStartError
+from ml_platform.local_sagemaker.fleets import Fleet, FleetPlan, endpoint_directory
+from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint
+from ml_platform.local_sagemaker.model_servers import IDENTITY, ServerStartError
 from ml_platform.local_sagemaker.service import Service
 
 logger = logging.getLogger(__name__)
 
 KIND = "endpoint"
 MAX_REASON = 1024
-
-
-class UnknownVariantError(Exception):
-    """The endpoint has no variant of that name."""
-
-
-class LiveEndpoint:
-    """The fleet that answers for an endpoint now; none while it is brought back after a restart."""
-
-    def __init__(self) -> None:
-        self.fleet: Fleet | None = None
-        self._decided = asyncio.Event()
-
-    def switch(self, fleet: Fleet | None) -> Fleet | None:
-        """Let another fleet answer from now on; return the one that did. With None, nobody will."""
-        before, self.fleet = self.fleet, fleet
-        self._decided.set()
-        return before
-
-    async def pick(
-        self, target: str | None, avoid: ModelServer | None, seconds: float
-    ) -> tuple[Fleet, Variant, ModelServer]:
-        """Return who answers a request, after waiting for a server if none is ready.
-
-        Raises:
-            UnknownVariantError: When the target is not a variant of the endpoint.
-            NoServerError: When no server is ready in time.
-        """
-        if self.fleet is None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._decided.wait(), seconds)
-        while self.fleet is not None:
-            fleet = self.fleet
-            variant = fleet.choose(target)
-            if variant is None:
-                raise UnknownVariantError(str(target))
-            server = variant.least_busy(avoid)
-            if server is not None:
-                return fleet, variant, server
-            await variant.wait_for_server(seconds)
-        raise NoServerError("no fleet serves the endpoint")
 
 
 class Deployments:
@@ -193,7 +153,7 @@ class Deployments:
 
     def _retire(self, name: str) -> Fleet | None:
         live = self.live.pop(name, None)
-        return live.switch(None) if live else None
+        return live.retire() if live else None
 
     def _settle(self, name: str, *, serves: bool, reason: str | None = None) -> None:
         """End a deployment: in service on whatever serves, or failed. A reason survives in either case."""

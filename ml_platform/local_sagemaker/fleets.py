@@ -8,7 +8,7 @@ import asyncio
 import random
 import secrets
 import shutil
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,6 @@ from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.model_servers import Container, ModelServer, NotHealthyError, ServerStartError
 from ml_platform.local_sagemaker.objects import ObjectsError
 from ml_platform.local_sagemaker.service import Service
-
-
-class NoServerError(Exception):
-    """No server of the variant became ready in time."""
 
 
 @dataclass(frozen=True)
@@ -89,31 +85,12 @@ class Variant:
 
     plan: VariantPlan
     instances: list[_Instance] = field(default_factory=list)
-    _change: asyncio.Event = field(default_factory=asyncio.Event)
 
     def least_busy(self, avoid: ModelServer | None = None) -> ModelServer | None:
         """Return the ready server with the fewest requests in flight; ``avoid`` only when it is the only one."""
         ready = [instance.server for instance in self.instances if instance.server.ready]
         others = [server for server in ready if server is not avoid] or ready
         return min(others, key=lambda server: server.in_flight) if others else None
-
-    async def wait_for_server(self, seconds: float) -> None:
-        """Wait until a server is ready.
-
-        Raises:
-            NoServerError: When none is within so many seconds.
-        """
-        try:
-            async with asyncio.timeout(seconds):
-                while self.least_busy() is None:
-                    self._change.clear()
-                    await self._change.wait()
-        except TimeoutError as error:
-            raise NoServerError(f"no server of variant {self.plan.name} is ready") from error
-
-    def notice_change(self) -> None:
-        """Wake up those who wait for a server."""
-        self._change.set()
 
 
 class Fleet:
@@ -123,6 +100,7 @@ class Fleet:
         self.plan = plan
         self.capture = CaptureRules.from_config(plan.capture)
         self.variants = {variant.name: Variant(variant) for variant in plan.variants}
+        self.on_change: Callable[[], object] = lambda: None
         self._service = service
         self._endpoint = endpoint
         self._directory = fleet_directory(service, endpoint, plan.identity)
@@ -187,9 +165,12 @@ class Fleet:
         directory = self._directory / variant.plan.name / identity
         log = self._service.logs.stream(log_group(self._endpoint), stream)
         server = ModelServer(self._service, variant.plan.container, directory, archive, log.write)
-        server.on_change = variant.notice_change
+        server.on_change = self._notice_change
         task = self._service.spawn(_run_logged(server, log), f"model server {self._endpoint}/{stream}")
         return _Instance(server, directory, task)
+
+    def _notice_change(self) -> None:
+        self.on_change()
 
     async def _archive(self, plan: VariantPlan) -> Path | None:
         """Return the variant's model archive on this machine; it is downloaded once in a fleet's life."""

@@ -13,6 +13,7 @@ from ml_platform.local_sagemaker.model_servers import STARTUP_SECONDS, Container
 from ml_platform.local_sagemaker.models import resolve_container
 from ml_platform.local_sagemaker.paging import Listing, list_page
 from ml_platform.local_sagemaker.service import (
+    AwsError,
     Request,
     Response,
     Service,
@@ -27,6 +28,7 @@ from ml_platform.local_sagemaker.tags import drop_tags, put_tags
 LISTING = Listing(
     kind=KIND, member="Endpoints", filters={"StatusEquals": "EndpointStatus"}, sorts={"Status": "EndpointStatus"}
 )
+MAX_INSTANCES = 20
 IN_PROGRESS = frozenset({"Creating", "Updating", "RollingBack", "Deleting"})
 
 
@@ -113,6 +115,7 @@ async def update_endpoint_weights_and_capacities(service: Service, request: Requ
             weight=desired.get("DesiredWeight"),
             instances=desired.get("DesiredInstanceCount"),
         )
+    _require_room(plan.variants)
     return _start_update(service, record, plan, record.get("LastDeploymentConfig"))
 
 
@@ -176,6 +179,7 @@ def _plan(service: Service, config_name: str) -> FleetPlan:
         if member in config:
             raise unsupported(feature)
     variants = tuple(_variant_plan(service, variant) for variant in config["ProductionVariants"])
+    _require_room(variants)
     return FleetPlan(secrets.token_hex(6), config_name, variants, config.get("DataCaptureConfig"))
 
 
@@ -194,6 +198,18 @@ def _variant_plan(service: Service, variant: dict[str, Any]) -> VariantPlan:
     return VariantPlan(
         variant["VariantName"], container, variant["InitialVariantWeight"], variant["InitialInstanceCount"]
     )
+
+
+def _require_room(variants: tuple[VariantPlan, ...]) -> None:
+    for variant in variants:
+        if variant.instances < 1:
+            raise validation(f"Production variant {variant.name} must have at least one instance.")
+    if (total := sum(variant.instances for variant in variants)) > MAX_INSTANCES:
+        raise AwsError(
+            "ResourceLimitExceeded",
+            f"The local stand-in starts a process for each instance and allows {MAX_INSTANCES} per endpoint; "
+            f"{total} were requested.",
+        )
 
 
 def _require_all_at_once(deployment: dict[str, Any] | None) -> None:

@@ -63,7 +63,7 @@ class ModelServer:
         self.ready = False
         self.in_flight = 0
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.on_change: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], object] = lambda: None
         self._service = service
         self._container = container
         self._directory = directory
@@ -105,9 +105,7 @@ class ModelServer:
             await self._stop_process()
             _release_port(self._port)
 
-    async def invoke(
-        self, headers: Mapping[str, str], body: bytes, seconds: float = INVOCATION_SECONDS
-    ) -> Answer:
+    async def invoke(self, headers: Mapping[str, str], body: bytes, seconds: float = INVOCATION_SECONDS) -> Answer:
         """Send one request to ``/invocations``.
 
         Raises:
@@ -119,9 +117,7 @@ class ModelServer:
         self.in_flight += 1
         self._idle.clear()
         try:
-            return await self._client.request(
-                "POST", "/invocations", headers=headers, body=body, seconds=seconds
-            )
+            return await self._client.request("POST", "/invocations", headers=headers, body=body, seconds=seconds)
         finally:
             self.in_flight -= 1
             if not self.in_flight:
@@ -227,7 +223,8 @@ _reserved_ports: set[int] = set()
 
 
 def _reserve_port() -> int:
-    for port in random.sample(PORTS, len(PORTS)):
+    for _ in range(len(PORTS)):
+        port = random.choice(PORTS)  # noqa: S311 - spreads, hides nothing
         if port not in _reserved_ports and _is_free(port):
             _reserved_ports.add(port)
             return port

@@ -10,9 +10,10 @@ import re
 import uuid
 
 from ml_platform.local_sagemaker.capture import Exchange
-from ml_platform.local_sagemaker.deployments import LiveEndpoint, UnknownVariantError, deployments_of
-from ml_platform.local_sagemaker.fleets import Fleet, NoServerError, Variant, log_group
+from ml_platform.local_sagemaker.deployments import deployments_of
+from ml_platform.local_sagemaker.fleets import Fleet, Variant, log_group
 from ml_platform.local_sagemaker.http_client import Answer, ConnectionLostError
+from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint, NoServerError, UnknownVariantError
 from ml_platform.local_sagemaker.model_servers import ModelServer
 from ml_platform.local_sagemaker.protocol import Reply
 from ml_platform.local_sagemaker.service import AwsError, Service

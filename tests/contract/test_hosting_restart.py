@@ -1,0 +1,88 @@
+"""A stand-in that is killed or stopped leaves no process behind, loses no captured line and serves again."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ml_platform.core.settings import Settings
+from tests.conftest import free_port, start_stand_in
+from tests.contract.hosting_account import Account, eventually, register_image
+
+
+class Restartable:
+    """A stand-in of the test's own."""
+
+    def __init__(self, home: Path, images_file: Path, ground_services: str) -> None:
+        self.port = free_port()
+        self._arguments = (home, images_file, ground_services, self.port, "--time-scale", "0.01")
+        self.process = self.start()
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        self.process = start_stand_in(*self._arguments)
+        return self.process
+
+    def end(self, number: int) -> None:
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.send_signal(number)
+        self.process.wait(20)
+        assert not psutil.wait_procs(children, timeout=10)[1], "a server outlived the stand-in"
+
+
+@pytest.fixture
+def restartable(settings: Settings, ground_services: str, images_file: Path, tmp_path: Path) -> Iterator[Restartable]:
+    register_image(images_file)
+    stand_in = Restartable(tmp_path / "stand-in", images_file, ground_services)
+    yield stand_in
+    if stand_in.process.poll() is None:
+        stand_in.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def account(restartable: Restartable, settings: Settings) -> Account:
+    return Account(f"http://127.0.0.1:{restartable.port}", settings.bucket)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_endpoints_serve_again_and_captures_are_kept(
+    account: Account, restartable: Restartable, number: signal.Signals
+) -> None:
+    rules = {
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": f"s3://{account.bucket}/capture",
+        "CaptureOptions": [{"CaptureMode": "Output"}],
+    }
+    config = account.a_config("first", DataCaptureConfig=rules)
+    endpoint = account.an_endpoint(config)
+    # The archive is not needed again: S3 may be gone when a laptop comes back.
+    account.s3.delete_object(Bucket=account.bucket, Key=f"models/{config}.tar.gz")
+    for _ in range(50):
+        account.invoke(endpoint)
+    restartable.end(number)
+    restartable.start()
+    assert account.describe(endpoint)["EndpointStatus"] == "InService"
+    assert account.invoke(endpoint) == "first"
+
+    def captured() -> int:
+        found = account.s3.list_objects_v2(Bucket=account.bucket, Prefix="capture/").get("Contents", [])
+        bodies = (account.s3.get_object(Bucket=account.bucket, Key=each["Key"])["Body"].read() for each in found)
+        return sum(body.count(b"\n") for body in bodies)
+
+    eventually(lambda: captured() == 51)
+
+
+def test_what_was_under_way_is_finished_after_a_crash(account: Account, restartable: Restartable) -> None:
+    updating = account.an_endpoint(account.a_config("blue"))
+    green, other = account.a_config("green", environment={"PING_STATUS": "200"}), account.a_config("other")
+    account.sagemaker.update_endpoint(EndpointName=updating, EndpointConfigName=green)
+    account.sagemaker.create_endpoint(EndpointName=other, EndpointConfigName=other)
+    restartable.end(signal.SIGKILL)
+    restartable.start()
+    assert account.settled(updating)["EndpointConfigName"] == green
+    assert account.invoke(updating) == "green"
+    assert account.settled(other)["EndpointStatus"] == "InService"
+    assert account.invoke(other) == "other"
+    account.sagemaker.delete_endpoint(EndpointName=other)
