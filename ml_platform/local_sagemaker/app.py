@@ -4,32 +4,39 @@
 framework, whose layers would be the larger part of an invocation's overhead.
 """
 
-import importlib
-import importlib.util
 import json
-import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ml_platform.local_sagemaker import protocol
+from ml_platform.local_sagemaker import operations, protocol, runtime
 from ml_platform.local_sagemaker.protocol import Reply
-from ml_platform.local_sagemaker.service import Service, load_operations
-
-logger = logging.getLogger(__name__)
+from ml_platform.local_sagemaker.service import Service
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # SageMaker refuses larger control-plane requests and invocations (25 MB since 2025).
 MAX_BODY_BYTES = 26_214_400
-RECOVERING_MODULES = ("training", "transform", "hosting")
+
+
+LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
+
+
+class ClientDisconnectedError(Exception):
+    """The client went away before its request was complete: half a request is none."""
 
 
 class App:
-    """The ASGI application. ``build`` makes the service once the event loop runs."""
+    """The ASGI application. ``build`` makes the service once the event loop runs.
 
-    def __init__(self, build: Callable[[], Service]) -> None:
+    Requests must be addressed to loopback by name unless ``any_host``: a web page whose name was pointed at 127.0.0.1
+    could otherwise start programs here through the visitor's browser.
+    """
+
+    def __init__(self, build: Callable[[], Service], *, any_host: bool = False) -> None:
         self._build = build
+        self._any_host = any_host
         self._service: Service | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -43,9 +50,8 @@ class App:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                load_operations()
                 self._service = self._build()
-                await recover(self._service)
+                await operations.recover(self._service)
                 await send({"type": "lifespan.startup.complete"})
             else:
                 if self._service:
@@ -54,11 +60,16 @@ class App:
                 return
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
-        body = await _read_body(receive)
-        if body is None:
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        try:
+            body = await _read_body(receive)
+        except ClientDisconnectedError:
+            return
+        if not self._any_host and not LOOPBACK.fullmatch(headers.get("host", "")):
+            reply = Reply(403, b"This service answers requests to 127.0.0.1 and localhost only.")
+        elif body is None:
             reply = Reply(413, b"")
         else:
-            headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
             reply = await self._answer(scope["method"], scope["path"], headers, body)
         fields = [(key.lower().encode(), value.encode("latin-1")) for key, value in reply.headers.items()]
         fields.append((b"content-length", str(len(reply.body)).encode()))
@@ -69,24 +80,12 @@ class App:
         service = self._service
         assert service is not None  # noqa: S101 - uvicorn serves only after start-up
         if path.startswith("/endpoints/"):
-            runtime = importlib.import_module("ml_platform.local_sagemaker.runtime")
-            reply: Reply = await runtime.invoke(service, method, path, headers, body)
-            return reply
+            return await runtime.invoke(service, method, path, headers, body)
         if method == "GET" and path == "/health":
             return Reply(200, json.dumps({"status": "ready"}).encode(), {"content-type": "application/json"})
         if method == "POST" and path == "/":
             return await protocol.answer(service, headers.get("x-amz-target", ""), body)
         return Reply(404, b"")
-
-
-async def recover(service: Service) -> None:
-    """Bring every kind of resource back after a stop or a crash: each module that has a ``recover`` knows how."""
-    for name in RECOVERING_MODULES:
-        full_name = f"ml_platform.local_sagemaker.{name}"
-        if importlib.util.find_spec(full_name):
-            module = importlib.import_module(full_name)
-            if hasattr(module, "recover"):
-                await module.recover(service)
 
 
 async def _read_body(receive: Receive) -> bytes | None:
@@ -95,6 +94,8 @@ async def _read_body(receive: Receive) -> bytes | None:
     size = 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnectedError
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY_BYTES:

@@ -1,11 +1,9 @@
 """What every operation gets: the service's state, the registry of operations and AWS's errors.
 
-Operations live in the modules named in ``OPERATION_MODULES``; reading and writing HTTP is ``app`` and ``protocol``.
+Operations live in the modules that ``operations`` imports; reading and writing HTTP is ``app`` and ``protocol``.
 """
 
 import asyncio
-import importlib
-import importlib.util
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -30,7 +28,6 @@ Handler = Callable[["Service", Request], Awaitable[Response | None]]
 
 CLOSING_SCALE = 1 / 60
 OPERATIONS: dict[str, Handler] = {}
-OPERATION_MODULES = ("training", "transform", "models", "registry", "model_packages", "tags", "hosting")
 
 
 class AwsError(Exception):
@@ -72,14 +69,6 @@ def operation(name: str) -> Callable[[Handler], Handler]:
         return handler
 
     return register
-
-
-def load_operations() -> None:
-    """Import every module that registers operations."""
-    for module in OPERATION_MODULES:
-        name = f"ml_platform.local_sagemaker.{module}"
-        if importlib.util.find_spec(name):
-            importlib.import_module(name)
 
 
 @dataclass

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS resources (
     created_at REAL NOT NULL,
     updated_at REAL NOT NULL,
     PRIMARY KEY (kind, name)
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS resources_by_creation ON resources (kind, created_at, name);
 """
 Body = dict[str, Any]

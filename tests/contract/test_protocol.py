@@ -1,6 +1,7 @@
 """AWS JSON 1.1 as the stand-in speaks it: AWS's own wording for what botocore's client lets through."""
 
 import json
+import socket
 from contextlib import closing
 from http.client import HTTPConnection
 from typing import Any
@@ -13,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml_platform.core.settings import Settings
+from ml_platform.local_sagemaker.operations import IMPLEMENTED
 from ml_platform.local_sagemaker.protocol import service_model
-from ml_platform.local_sagemaker.service import OPERATIONS, load_operations
 from tests.contract.sagemaker_requests import training_job, unique
 
 
@@ -112,6 +113,23 @@ def test_an_operation_the_stand_in_lacks_is_named(stand_in: str) -> None:
     assert (status, answer["message"]) == (400, "SageMaker has no operation 'MakeCoffee'.")
 
 
+def test_a_request_to_another_name_than_loopback_is_refused(stand_in: str) -> None:
+    connection = HTTPConnection(stand_in.removeprefix("http://"), timeout=30)
+    with closing(connection):
+        connection.request("POST", "/", b"{}", {"X-Amz-Target": "SageMaker.ListModels", "Host": "attacker.example:80"})
+        assert connection.getresponse().status == 403
+
+
+def test_half_a_request_is_none(stand_in: str, unchecked: Any) -> None:
+    name = unique("half")
+    body = json.dumps({"ModelPackageGroupName": name}).encode()
+    host, port = stand_in.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        head = f"POST / HTTP/1.1\r\nHost: {host}\r\nX-Amz-Target: SageMaker.CreateModelPackageGroup\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body) + 1}\r\n\r\n".encode() + body)
+    assert refusal(unchecked.describe_model_package_group, ModelPackageGroupName=name)[0] == "ValidationException"
+
+
 def test_lists_page_in_order_and_refuse_a_forged_token(unchecked: Any, sagemaker_settings: Settings) -> None:
     prefix = unique("paged")
     names = [f"{prefix}-{number}" for number in range(5)]
@@ -171,11 +189,8 @@ def requests_of(operation: str) -> st.SearchStrategy[dict[str, Any]]:
     return values_of(shape) | st.fixed_dictionaries({}, optional=dict.fromkeys(shape.members, JSON))
 
 
-load_operations()
-
-
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), operation=st.sampled_from(sorted(OPERATIONS)))
+@given(data=st.data(), operation=st.sampled_from(sorted(IMPLEMENTED)))
 def test_no_request_makes_the_stand_in_fail(stand_in: str, data: st.DataObject, operation: str) -> None:
     body = json.dumps(data.draw(requests_of(operation))).encode(errors="surrogatepass")
     status, answer = post(stand_in, operation, body)
