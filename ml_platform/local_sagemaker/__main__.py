@@ -23,6 +23,8 @@ from ml_platform.local_sagemaker.objects import Objects
 from ml_platform.local_sagemaker.service import Service
 from ml_platform.local_sagemaker.store import Store
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_REGION = "us-east-1"
 
 
@@ -43,6 +45,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             f"--host {options.host} would let other machines run code here: jobs are arbitrary programs and requests "
             "are not authenticated. Leave it at 127.0.0.1, or add --allow-remote on a network you trust."
         )
+    if options.time_scale < 0:
+        parser.error("--time-scale must be 0 or more")
     if not options.images.is_file():
         parser.error(f"--images {options.images}: no such file")
     if not os.environ.get("AWS_ENDPOINT_URL"):
@@ -55,6 +59,8 @@ def build_service(options: argparse.Namespace) -> Service:
     session = Session()
     region = session.get_config_variable("region") or DEFAULT_REGION
     home = options.home.absolute()
+    runner = PlainRunner() if options.runner == "plain" else choose_runner()
+    logger.info("containers run with %s", runner)
     return Service(
         home=home,
         region=region,
@@ -64,7 +70,7 @@ def build_service(options: argparse.Namespace) -> Service:
         logs=Logs(session, region),
         clock=Clock(options.time_scale),
         images=Images(options.images.absolute()),
-        runner=PlainRunner() if options.runner == "plain" else choose_runner(),
+        runner=runner,
     )
 
 

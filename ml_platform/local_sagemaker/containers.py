@@ -49,7 +49,7 @@ if [ ! -d /opt/ml ]; then
 fi
 mount --bind "$base/ml" /opt/ml
 if [ -n "$name" ]; then
-  hostname "$name"
+  hostname "$name" 2> /dev/null || true  # not installed everywhere; the name resolves all the same
   { cat /etc/hosts; echo "127.0.0.1 $name"; } > "$base/hosts"
   mount --bind "$base/hosts" /etc/hosts
 fi
