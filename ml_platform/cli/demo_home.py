@@ -13,7 +13,7 @@ from ml_platform.core.settings import SIMULATOR, Settings
 
 HISTORY_DAYS = 90
 LIVE_DAYS = 7
-MATURING_DAYS = 21
+MATURING_DAYS = 28
 
 STATE = ("ground", "sagemaker", "feast", "demo", "bench")
 
@@ -42,7 +42,7 @@ def start_afresh(settings: Settings) -> None:
         marker = settings.home / "demo" / "made-by-the-demo"
         if (settings.home / "ground").exists() and not marker.exists():
             raise ConfigurationError(
-                f"{settings.home} holds a platform that no demo made, and a demo starts from nothing. Keep it, and give "
+                f"{settings.home} holds a platform that no demo made, and a demo starts from nothing. Keep it and give "
                 "the demo a place of its own: ML_PLATFORM_HOME=.ml_platform_demo ml-platform demo"
             )
         # A service of a killed demo would write its state back when it is stopped later.

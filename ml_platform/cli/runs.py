@@ -71,6 +71,7 @@ class Runs:
         with dg.build_sensor_context(
             instance=self.instance,
             definitions=self.definitions,
+            resources=dict(self.definitions.resources or {}),
             repository_name=self.definitions.get_repository_def().name,
         ) as context:
             outcome = definition.evaluate_tick(context)

@@ -15,6 +15,7 @@ from ml_platform.scoring.transaction import Scorer
 
 CLIENTS = 4
 LOOKUP_BATCH = 100
+ERRORS_KEPT = 5
 
 Features = Mapping[str, float | None]
 
@@ -34,7 +35,7 @@ class Tally:
             self.sent += 1
             if error is not None:
                 self.failed += 1
-                self.errors.extend([str(error)] if len(self.errors) < 5 else [])
+                self.errors.extend([str(error)] if len(self.errors) < ERRORS_KEPT else [])
 
 
 def replay_day(settings: Settings, scorer: Scorer, day: date, tally: Tally) -> None:

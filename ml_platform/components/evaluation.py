@@ -46,7 +46,7 @@ def build_evaluation_report(model: "ModelPipeline", model_candidate: dg.AssetsDe
         )
         evidence = evaluation.evidence
         model_evaluator.manifests(model.name).write("evaluation_report", evidence)
-        drawn = {name: picture(markdown) for name, markdown in plots.draw_all(evaluation).items()}
+        drawn = {name: picture(markdown) for name, markdown in plots.draw_all(*evaluation.scored).items()}
         return dg.MaterializeResult(
             metadata={
                 **rows(evidence.challenger.rows),

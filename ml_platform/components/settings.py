@@ -10,6 +10,8 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform.evaluation.gate import GatePolicy
+from ml_platform.monitoring.drift import DriftPolicy
+from ml_platform.monitoring.performance import PerformancePolicy
 
 
 class Training(dg.Model, dg.Resolvable):
@@ -34,16 +36,27 @@ class Gate(GatePolicy, dg.Resolvable):
 
 
 class Monitoring(dg.Model, dg.Resolvable):
-    """Limits of drift and performance monitoring."""
+    """Limits of drift and performance monitoring; see ``monitoring.drift`` and ``monitoring.performance``."""
 
-    window_hours: int = Field(default=168, gt=0, description="Captured traffic that one drift report looks at.")
-    psi_alert: float = Field(
-        default=0.25, gt=0, description="Corrected PSI above which a feature or the score has drifted."
-    )
-    min_rows: int = Field(default=1000, gt=0, description="Fewer captured rows than this cannot be judged.")
+    window_hours: int = Field(default=168, gt=0, description="Captured traffic that one report looks at.")
+    alert_psi: float = Field(default=0.25, gt=0, description="Corrected PSI above which a signal has drifted.")
+    min_rows: int = Field(default=1000, gt=0, description="Fewer captured or matured rows cannot be judged.")
+    min_matured_positives: int = Field(default=20, gt=0, description="Fewer known frauds are too early to judge.")
     max_average_precision_loss: float = Field(
-        default=0.05, gt=0, description="Loss of matured average precision, against the gate's, that calls for action."
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Loss on matured labels, against the gate's figure, that calls for action.",
     )
-    min_matured_positives: int = Field(
-        default=20, gt=0, description="Fewer known frauds than this are too early to judge."
-    )
+
+    def drift_policy(self) -> DriftPolicy:
+        """The drift monitor's thresholds."""
+        return DriftPolicy(alert_psi=self.alert_psi, min_rows=self.min_rows)
+
+    def performance_policy(self) -> PerformancePolicy:
+        """The performance monitor's thresholds."""
+        return PerformancePolicy(
+            min_matured_rows=self.min_rows,
+            min_matured_positives=self.min_matured_positives,
+            max_average_precision_loss=self.max_average_precision_loss,
+        )

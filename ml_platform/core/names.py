@@ -4,7 +4,7 @@ SageMaker names allow letters, digits and hyphens, at most 63 characters; our mo
 """
 
 import re
-from datetime import date
+from datetime import date, datetime
 
 MAX_SAGEMAKER_NAME = 63
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9-]+")
@@ -68,3 +68,13 @@ def model_prefix(model: str, kind: str) -> str:
 def capture_prefix(model: str) -> str:
     """S3 prefix that the endpoint's data capture writes under."""
     return f"capture/{model}/"
+
+
+def captured_traffic(model: str, hour: datetime) -> str:
+    """S3 key of one hour of captured requests as rows."""
+    return f"{model_prefix(model, 'captured-traffic')}date={hour:%Y-%m-%d}/hour={hour:%H}/part-0.parquet"
+
+
+def captured_rejects(model: str, hour: datetime) -> str:
+    """S3 key of the reasons why captured lines of an hour could not be read."""
+    return f"{model_prefix(model, 'captured-rejects')}date={hour:%Y-%m-%d}/hour={hour:%H}.json"

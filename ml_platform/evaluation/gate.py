@@ -120,7 +120,9 @@ def _worse_than(challenger: EvaluationReport, champion: EvaluationReport, policy
             yield f"champion's {_spoken(metric)} unavailable: {champion.why_unknown(metric)}"
         # The floors have already said that the challenger's own figure is missing.
         elif ours is not None and ours - theirs < least - _ROUNDING:
-            yield f"{_spoken(metric)} {ours:.4f} against the champion's {theirs:.4f}: {ours - theirs:+.4f} < {least:+.4f}"
+            yield (
+                f"{_spoken(metric)} {ours:.4f} against the champion's {theirs:.4f}: {ours - theirs:+.4f} < {least:+.4f}"
+            )
 
 
 _ROUNDING = 1e-12

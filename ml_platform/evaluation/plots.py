@@ -40,7 +40,7 @@ def precision_recall(labels: "np.ndarray", challenger: "np.ndarray", champion: "
 
     def curve(scores: "np.ndarray") -> tuple[list[float], list[float]]:
         precision, recall, _ = precision_recall_curve(labels, scores)
-        return recall[::-1].tolist(), precision[::-1].tolist()
+        return [float(x) for x in recall[::-1]], [float(x) for x in precision[::-1]]
 
     first = curve(challenger)
     if champion is None:
@@ -58,7 +58,7 @@ def scores_by_class(labels: "np.ndarray", scores: "np.ndarray") -> str:
 
     def share(values: "np.ndarray") -> list[float]:
         counts, _ = np.histogram(values, edges)
-        return (counts / max(counts.sum(), 1)).tolist()
+        return [float(count) / max(int(counts.sum()), 1) for count in counts]
 
     return svg.grouped_bars(
         edges.tolist(),
@@ -73,14 +73,14 @@ def calibration(labels: "np.ndarray", scores: "np.ndarray") -> str:
     """Observed rate against mean score, over bins of equal mass; the diagonal is perfect."""
     predicted, observed, _ = calibration_curve(labels, scores)
     line = (predicted.tolist(), observed.tolist())
-    top = max(max(line[0]), max(line[1]), 1e-9)
+    top = max(*line[0], *line[1], 1e-9)
     return svg.two_lines(line, ([0, top], [0, top]), title="Observed rate by score", names=("model", "perfect"))
 
 
 def comparison_table(challenger: EvaluationReport, champion: EvaluationReport | None) -> str:
     """The figures of both as a Markdown table."""
     rows = [
-        f"| {spoken} | {_shown(getattr(challenger, name))} | {_shown(getattr(champion, name)) if champion else '–'} |"
+        f"| {spoken} | {_shown(getattr(challenger, name))} | {_shown(getattr(champion, name)) if champion else '-'} |"
         for name, spoken in SHOWN
     ]
     return "\n".join(["| metric | challenger | champion |", "|---|---|---|", *rows])

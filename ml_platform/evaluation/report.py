@@ -27,7 +27,7 @@ class EvaluationReport(ModelMetrics):
     created_at: datetime
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the report
     holdout: "pd.DataFrame",
     scores: "ArrayLike",
     *,

@@ -27,6 +27,11 @@ class Evaluation:
     challenger_scores: "np.ndarray"
     champion_scores: "np.ndarray | None"
 
+    @property
+    def scored(self) -> "tuple[np.ndarray, np.ndarray, np.ndarray | None]":
+        """Labels, the challenger's scores and the champion's, row by row."""
+        return self.labels, self.challenger_scores, self.champion_scores
+
 
 class ModelEvaluator(PlatformResource):
     """Scores the holdout with the candidate and with what is live now, and asks the gate."""

@@ -47,7 +47,8 @@ class SageMaker(PlatformResource):
             shuffle_labels=shuffle_labels,
             fingerprint=training_set.fingerprint,
         )
-        inputs = run.TrainingInputs(model, training_set.channels, training_set.fingerprint, hyperparameters)
+        channels: dict[str, str] = {name: split.uri for name, split in training_set.splits.items() if name != "holdout"}
+        inputs = run.TrainingInputs(model, channels, training_set.fingerprint, hyperparameters)
         return run.train(self.settings, self.store, inputs, on_log=on_log)
 
     def register(self, evidence: "PromotionEvidence", candidate: "Candidate", report_uri: str) -> ModelPackage:
