@@ -21,6 +21,8 @@ FLUSH_SECONDS = 1.0
 FLUSH_LINES = 1_000
 FLUSH_BYTES = 32 * 1024 * 1024
 RETRY_SECONDS = 2.0
+CLOSE_SECONDS = 5.0
+UPLOADS_AT_ONCE = 3
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +121,8 @@ class CaptureWriter:
         self._upload = upload
         self._open: dict[tuple[str, str], _Spool] = {}
         self._uploads: set[asyncio.Task[None]] = set()
+        # While S3 is away, spools wait here and not in every thread there is.
+        self._slots = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
     def write(self, endpoint: str, variant: str, rules: CaptureRules, exchange: Exchange) -> None:
         """Keep one exchange. When this returns, a crash of the stand-in no longer loses it."""
@@ -144,7 +148,7 @@ class CaptureWriter:
         for destination in list(self._open):
             self._flush(destination)
         if self._uploads:
-            _, pending = await asyncio.wait(self._uploads, timeout=4 * RETRY_SECONDS)
+            _, pending = await asyncio.wait(self._uploads, timeout=CLOSE_SECONDS)
             for task in pending:
                 task.cancel()
 
@@ -173,14 +177,17 @@ class CaptureWriter:
         task.add_done_callback(self._uploads.discard)
 
     async def _send_until_stored(self, path: Path) -> None:
-        while True:
-            try:
-                await asyncio.to_thread(_upload_spool, path, self._upload)
-            except Exception as error:  # noqa: BLE001 - whatever S3 says, the lines must not be lost
-                logger.warning("capture %s is not in S3 yet, trying again: %s", path.name, error)
+        async with self._slots:
+            while not await self._stored(path):
                 await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
+
+    async def _stored(self, path: Path) -> bool:
+        try:
+            await asyncio.to_thread(_upload_spool, path, self._upload)
+        except Exception as error:  # noqa: BLE001 - whatever S3 says, the lines must not be lost
+            logger.warning("capture %s is not in S3 yet, trying again: %s", path.name, error)
+            return False
+        return True
 
 
 def _upload_spool(path: Path, upload: Upload) -> None:

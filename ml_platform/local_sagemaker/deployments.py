@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 KIND = "endpoint"
 MAX_REASON = 1024
+SERVING = frozenset({"InService", "Updating", "RollingBack"})
 
 
 class Deployments:
@@ -53,7 +54,7 @@ class Deployments:
         for record in self._service.store.list(KIND):
             name = record["EndpointName"]
             await asyncio.to_thread(_clean_up, self._service, record)
-            if record["EndpointStatus"] in ("InService", "Updating", "RollingBack"):
+            if record["EndpointStatus"] in SERVING or "ServedBefore" in record:
                 self.live[name] = LiveEndpoint()
             self._begin(name, self._carry_on(name, record["EndpointStatus"]))
 
@@ -72,27 +73,29 @@ class Deployments:
             await self._create(name)
         elif status == "Deleting":
             await self._delete(name, None)
-        elif status != "Failed":
+        elif name in self.live:
             await self._serve_again(name, status)
 
     async def _serve_again(self, name: str, status: str) -> None:
         record = self._record(name)
-        if "Plan" in record:
-            fleet = self._fleet(name, record["Plan"])
-            try:
-                await fleet.start()
-            except ServerStartError as error:
-                await fleet.stop()
-                self._retire(name)
-                logger.error("endpoint %s cannot serve after the restart: %s", name, error)  # noqa: TRY400 - expected
-                if status == "InService":
-                    self._settle(name, serves=False, reason=str(error))
-            else:
-                self.live[name].switch(fleet)
+        fleet = self._fleet(name, record["Plan"])
+        reason = record.get("FailureReason") if status in SERVING else None
+        try:
+            await fleet.start()
+        except ServerStartError as error:
+            await fleet.stop()
+            self._retire(name)
+            logger.error("endpoint %s cannot serve after the restart: %s", name, error)  # noqa: TRY400 - expected
+            # The cause may be this start's (an images file, S3): the next start tries again.
+            self._store(name, ServedBefore=True)
+            reason = str(error)
+        else:
+            self.live[name].switch(fleet)
+            self._store(name, ServedBefore=None)
         if "Pending" in record:
             await self._update(name)
-        elif status != "InService":
-            self._settle(name, serves=name in self.live, reason=record.get("FailureReason"))
+        else:
+            self._settle(name, serves=name in self.live, reason=reason)
 
     async def _create(self, name: str) -> None:
         fleet = self._fleet(name, self._record(name)["Plan"])
@@ -136,7 +139,12 @@ class Deployments:
             return
         blue = self.live.setdefault(name, LiveEndpoint()).switch(green)
         self._store(
-            name, EndpointConfigName=plan.config, Plan=plan.as_json(), Pending=None, LastDeploymentConfig=deployment
+            name,
+            EndpointConfigName=plan.config,
+            Plan=plan.as_json(),
+            Pending=None,
+            LastDeploymentConfig=deployment,
+            ServedBefore=None,
         )
         policy = (deployment or {}).get("BlueGreenUpdatePolicy", {})
         await self._service.clock.sleep(policy.get("TrafficRoutingConfiguration", {}).get("WaitIntervalInSeconds", 0))

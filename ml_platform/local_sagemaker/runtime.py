@@ -86,7 +86,11 @@ async def _invoke(service: Service, endpoint: str, headers: dict[str, str], body
     if fleet.capture is not None and fleet.capture.sampled():
         inference_id = headers.get(INFERENCE_ID)
         exchange = Exchange(content_type, body, answer_type, answer.body, inference_id, service.clock.now())
-        deployments.capture.write(endpoint, variant.plan.name, fleet.capture, exchange)
+        try:
+            deployments.capture.write(endpoint, variant.plan.name, fleet.capture, exchange)
+        except OSError as error:
+            # A full disk must not take the endpoint down with it.
+            logger.error("an exchange with endpoint %s was not captured: %s", endpoint, error)  # noqa: TRY400
     returned = {name: answer.headers[name] for name in RETURNED if name in answer.headers}
     return Reply(
         200,

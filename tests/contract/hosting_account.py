@@ -111,9 +111,9 @@ class Account:
         answer: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=endpoint)
         return answer
 
-    def settled(self, endpoint: str) -> dict[str, Any]:
-        """Return the endpoint's description once nothing happens to it any more."""
-        eventually(lambda: self.describe(endpoint)["EndpointStatus"] in SETTLED, seconds=60)
+    def settled(self, endpoint: str, *states: str) -> dict[str, Any]:
+        """Return the endpoint's description once nothing happens to it any more, or it is in one of the states."""
+        eventually(lambda: self.describe(endpoint)["EndpointStatus"] in (states or SETTLED), seconds=60)
         return self.describe(endpoint)
 
     def invoke(self, endpoint: str, body: bytes = b"1,2", **options: Any) -> str:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -30,6 +31,15 @@ class Restartable:
         self.process.send_signal(number)
         self.process.wait(20)
         assert not psutil.wait_procs(children, timeout=10)[1], "a server outlived the stand-in"
+
+    def servers(self) -> list[psutil.Process]:
+        """Return the processes that run our serving script, without the wrappers around them."""
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if "hosted.py" in " ".join(child.cmdline()[-1:]) and not child.children():
+                    found.append(child)
+        return found
 
 
 @pytest.fixture
@@ -86,3 +96,33 @@ def test_what_was_under_way_is_finished_after_a_crash(account: Account, restarta
     assert account.settled(other)["EndpointStatus"] == "InService"
     assert account.invoke(other) == "other"
     account.sagemaker.delete_endpoint(EndpointName=other)
+
+
+def test_a_server_that_is_killed_under_traffic_fails_no_request(account: Account, restartable: Restartable) -> None:
+    endpoint = account.an_endpoint(account.a_config("first"))
+    with account.steady_traffic(endpoint) as traffic:
+        (before,) = restartable.servers()
+        before.kill()
+        (after,) = eventually(lambda: [each for each in restartable.servers() if each.pid != before.pid])
+        traffic.reach(20)
+    assert after.pid != before.pid
+    assert traffic.failures == []
+
+
+def test_an_endpoint_whose_image_was_not_known_at_one_start_serves_after_the_next(
+    account: Account, restartable: Restartable, images_file: Path
+) -> None:
+    endpoint = account.an_endpoint(account.a_config("first"))
+    restartable.end(signal.SIGTERM)
+    images = images_file.read_text()
+    try:
+        images_file.write_text("{}")
+        restartable.start()
+        described = account.settled(endpoint, "Failed")
+        assert "is not known here" in described["FailureReason"]
+        restartable.end(signal.SIGTERM)
+    finally:
+        images_file.write_text(images)
+    restartable.start()
+    assert "FailureReason" not in account.settled(endpoint, "InService")
+    assert account.invoke(endpoint) == "first"
