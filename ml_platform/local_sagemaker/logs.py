@@ -35,8 +35,12 @@ class Logs:
             (self._client.create_log_group, {"logGroupName": group}),
             (self._client.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
         ):
-            with suppress(self._client.exceptions.ResourceAlreadyExistsException):
+            try:
                 call(**arguments)
+            except ClientError as error:
+                # Not by class: botocore makes a client's exception classes anew in each thread that asks first.
+                if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+                    raise
 
     def put(self, group: str, stream: str, events: list[dict[str, Any]]) -> None:
         """Append events (timestamp in ms, message) to a stream."""
