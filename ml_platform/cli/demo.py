@@ -5,6 +5,8 @@ retraining by the sensor, and a challenger that goes live without a failed reque
 assets, sensors and services that ``ml-platform dev`` shows; the story only pushes the clock.
 """
 
+from contextlib import ExitStack
+
 from ml_platform.cli.console import out, progress
 from ml_platform.cli.demo_home import start_afresh, use_simulator
 from ml_platform.cli.demo_report import Narrator, closing_table, write_summary
@@ -20,15 +22,14 @@ def run_demo(settings: Settings) -> None:
     """
     settings = use_simulator(settings)
     start_afresh(settings)
-    narrator = Narrator()
-    with narrator, narrator.stage("services", "Start S3 and the SageMaker stand-in"):
-        services = LocalServices(settings, report=progress)
-        services.__enter__()
-    with services, narrator:
+    with ExitStack() as running:
+        narrator = running.enter_context(Narrator())
+        with narrator.stage("services", "Start S3 and the SageMaker stand-in"):
+            running.enter_context(LocalServices(settings, report=progress))
         from ml_platform.cli.demo_story import Story
 
         story = Story(settings, narrator)
         story.tell()
     summary = write_summary(settings, narrator, story.facts)
     out.print(closing_table(settings, narrator, story.facts))
-    out.print(f"  The same as JSON: {summary}")
+    out.print(f"The same as JSON: {summary}")
