@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ml_platform.modeling import codec
@@ -20,6 +21,7 @@ SYNTHETIC_IDS = ("smoke-test", "steady-")
 """Inference ids of our own probes: they are not payments and would look like drift."""
 
 KEYS = ("event_id", "inference_id", "inference_time", "variant")
+EVENT_VERSION = "0"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,6 @@ def parse(lines: Iterable[str], signature: Signature, variant: str = "") -> Capt
         signature: The served model's.
         variant: Name of the production variant, which only the object's key tells.
     """
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
     rejected: list[str] = []
     synthetic = 0
@@ -49,41 +49,54 @@ def parse(lines: Iterable[str], signature: Signature, variant: str = "") -> Capt
             continue
         try:
             found = _rows_of(json.loads(line), signature)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             rejected.append(f"{type(error).__name__}: {str(error)[:160]}")
-            continue
-        if str(found[0]["inference_id"]).startswith(SYNTHETIC_IDS):
-            synthetic += len(found)
-            continue
-        rows.extend({**row, "variant": variant} for row in found)
-    columns = [*KEYS, *signature.features, SCORE]
-    frame = pd.DataFrame(rows, columns=columns)
-    frame["inference_time"] = pd.to_datetime(frame["inference_time"], utc=True, format="ISO8601")
-    for name in (*signature.features, SCORE):
-        frame[name] = frame[name].astype("float64")
-    return CaptureBatch(frame, tuple(rejected), synthetic)
+        except KeyError as error:
+            rejected.append(f"KeyError: the record lacks {error}")
+        else:
+            if found[0]["inference_id"].startswith(SYNTHETIC_IDS):
+                synthetic += len(found)
+            else:
+                rows.extend({**row, "variant": variant} for row in found)
+    return CaptureBatch(_frame(rows, signature), tuple(rejected), synthetic)
+
+
+def _frame(rows: list[dict[str, Any]], signature: Signature) -> "pd.DataFrame":
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=[*KEYS, *signature.features, SCORE])
+    frame["inference_time"] = pd.to_datetime(frame["inference_time"], utc=True)
+    numbers = dict.fromkeys((*signature.features, SCORE), "float64")
+    return frame.astype({**numbers, "event_id": "object", "inference_id": "object", "variant": "object"})
 
 
 def _rows_of(record: dict[str, Any], signature: Signature) -> list[dict[str, Any]]:
     """One captured exchange holds one row per instance of the request."""
+    if record.get("eventVersion") != EVENT_VERSION:
+        raise ValueError(f"eventVersion {record.get('eventVersion')!r} is not {EVENT_VERSION!r}")
     captured, metadata = record["captureData"], record["eventMetadata"]
     asked, answered = captured["endpointInput"], captured["endpointOutput"]
     matrix = codec.decode_matrix(_body(asked), asked["observedContentType"], signature)
     scores = codec.decode_response(_body(answered), answered["observedContentType"])
-    if not scores or len(matrix) != len(scores):
+    if len(matrix) != len(scores):
         raise ValueError(f"{len(matrix)} rows asked, {len(scores)} scores answered")
+    identity = {
+        "event_id": str(metadata["eventId"]),
+        "inference_id": str(metadata.get("inferenceId") or ""),
+        "inference_time": _instant(metadata["inferenceTime"]),
+    }
     return [
-        {
-            "event_id": metadata["eventId"],
-            "inference_id": metadata.get("inferenceId", ""),
-            "inference_time": metadata["inferenceTime"],
-            **dict(zip(signature.features, (float(value) for value in values), strict=True)),
-            SCORE: score,
-        }
-        for values, score in zip(matrix, scores, strict=True)
+        {**identity, **dict(zip(signature.features, values, strict=True)), SCORE: score}
+        for values, score in zip(matrix.tolist(), scores, strict=True)
     ]
+
+
+def _instant(text: str) -> datetime:
+    # Here and not over the whole column: one odd time must not cost the other rows.
+    instant = datetime.fromisoformat(text)
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _body(side: dict[str, Any]) -> bytes:
     data: str = side["data"]
-    return base64.b64decode(data) if side["encoding"] == "BASE64" else data.encode()
+    return base64.b64decode(data, validate=True) if side["encoding"] == "BASE64" else data.encode()

@@ -2,23 +2,25 @@
 
 Pure. Rules, in order; the first that applies decides, and every signal's reasons are listed:
 
-1. Requests that cannot be read, or values suddenly missing: ``fix_data``. Retraining on broken data makes it worse.
-2. Performance fell on matured labels: ``roll_back`` when the model went live so recently that it never held,
-   else ``retrain``.
+1. Requests that cannot be read, scores that are no probabilities, or values suddenly missing: ``fix_data``.
+   Retraining on broken data makes it worse, and every other signal is void.
+2. Performance fell on matured labels: ``roll_back`` when this model never held since it went live, else ``retrain``.
 3. The ranking holds but the calibration does not: ``rethreshold``.
-4. Drift while labels are too young to tell: ``retrain``, as a proposal; the gate decides what comes of it.
+4. Drift that labels are too young to tell about: ``retrain``, as a proposal; the gate decides what comes of it.
    Drift while matured performance holds is no reason: inputs move all the time.
-5. Else ``nothing``.
+5. Else ``nothing``. What could not be read is still listed: unknown is no all-clear.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.modeling.baseline import Baseline
+from ml_platform.modeling.schema import SCORE
 from ml_platform.monitoring.drift import DriftReport
-from ml_platform.monitoring.performance import PerformancePolicy, PerformanceReport
+from ml_platform.monitoring.performance import PerformanceReport
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +34,18 @@ class DecisionPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_rejected_share: float = Field(default=0.01, ge=0, le=1, description="Captured lines that cannot be read.")
+    max_invalid_score_share: float = Field(
+        default=0.0, ge=0, le=1, description="Scores that are not a number in [0, 1]; the contract allows none."
+    )
     max_missing_jump: float = Field(
         default=0.05, gt=0, le=1, description="Rise of a feature's share of missing values over the baseline's."
     )
-    max_calibration_error: float = Field(default=PerformancePolicy().max_calibration_error, gt=0, le=1)
+    min_matured_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of the served payments with a matured label, from which labels outvote drift.",
+    )
 
 
 class CaptureQuality(BaseModel):
@@ -44,7 +54,8 @@ class CaptureQuality(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     rows: int
-    rejected: int
+    rejected: int = Field(description="Captured lines that could not be read.")
+    invalid_scores: int = Field(default=0, description="Scores that are not a number in [0, 1].")
     missing_jumps: dict[str, float] = Field(description="Rise of the missing share per feature, where there is one.")
 
 
@@ -56,24 +67,29 @@ class OperatingDecision(BaseModel):
     model: str
     action: Action
     reasons: tuple[str, ...] = Field(description="What led to the action; for `nothing`, why nothing is called for.")
+    evidence: dict[str, float] = Field(
+        default_factory=dict, description="The figures weighed; unknown ones are absent."
+    )
     decided_at: datetime
 
 
 def measure_quality(captured: "pd.DataFrame", rejected: int, baseline: Baseline) -> CaptureQuality:
-    """Compare missing values with the baseline's."""
+    """Look for what must not be there, and compare missing values with the baseline's."""
     jumps = {}
     for name in baseline.features:
         before = baseline.columns[name].missing / max(baseline.n_rows, 1)
-        now = float(captured[name].isna().mean()) if len(captured) else before
-        if now > before:
+        # A feature that is not captured at all is missing in every row.
+        now = float(captured[name].isna().mean()) if name in captured.columns else 1.0
+        if len(captured) and now > before:
             jumps[name] = now - before
-    return CaptureQuality(rows=len(captured), rejected=rejected, missing_jumps=jumps)
+    invalid = int((~captured[SCORE].between(0.0, 1.0)).sum())
+    return CaptureQuality(rows=len(captured), rejected=rejected, invalid_scores=invalid, missing_jumps=jumps)
 
 
 def decide_operation(
     drift: DriftReport,
     performance: PerformanceReport,
-    quality: CaptureQuality,
+    quality: CaptureQuality | None,
     policy: DecisionPolicy,
     *,
     decided_at: datetime,
@@ -84,42 +100,82 @@ def decide_operation(
     Args:
         drift: Movement of features and score.
         performance: Figures on matured labels.
-        quality: Whether the captured data can be trusted.
+        quality: Whether the captured data can be trusted; None when nobody looked.
         policy: The limits.
         decided_at: The present instant.
         held_before: Whether this model's performance ever held since it went live; if not, it should not be there.
     """
-    broken = _broken_data(quality, policy)
-    loss = performance.average_precision_loss
-    fell = performance.judged and any("average precision" in failure for failure in performance.failures)
-    miscalibrated = performance.judged and bool(performance.failures) and not fell
-    drifted = tuple(failure for failure in drift.failures if drift.judged)
-
-    def decision(action: Action, *reasons: str) -> OperatingDecision:
-        return OperatingDecision(model=drift.model, action=action, reasons=reasons, decided_at=decided_at)
-
-    if broken:
-        return decision("fix_data", *broken)
-    if fell and loss is None:
-        return decision("nothing", *performance.failures, "a figure that cannot be read decides nothing; look at it")
-    if fell:
-        return decision("retrain" if held_before else "roll_back", *performance.failures, *drifted)
-    if miscalibrated:
-        return decision("rethreshold", *performance.failures, *drifted)
-    if drifted and not performance.judged:
-        return decision("retrain", *drifted, *performance.failures, "proposed on drift alone: the gate decides")
-    held = "performance holds on matured labels" if performance.judged else "; ".join(performance.failures)
-    return decision("nothing", *drifted, held, *(() if drift.judged else drift.failures))
+    action, lead = _weigh(drift, performance, quality, policy, held_before=held_before)
+    unread = () if quality else ("quality of the captured data unknown: nobody looked",)
+    # Every reason once, in the order in which it weighed.
+    reasons = dict.fromkeys([*lead, *drift.failures, *performance.failures, *unread])
+    return OperatingDecision(
+        model=drift.model,
+        action=action,
+        reasons=tuple(reasons),
+        evidence=dict(_figures(drift, performance, quality)),
+        decided_at=decided_at,
+    )
 
 
-def _broken_data(quality: CaptureQuality, policy: DecisionPolicy) -> tuple[str, ...]:
-    reasons = []
+Weighed = tuple[Action, tuple[str, ...]]
+
+
+def _weigh(
+    drift: DriftReport,
+    performance: PerformanceReport,
+    quality: CaptureQuality | None,
+    policy: DecisionPolicy,
+    *,
+    held_before: bool,
+) -> Weighed:
+    if quality and (broken := tuple(_broken_data(quality, policy))):
+        return "fix_data", broken
+    if performance.ranking_fell:
+        never = "performance never held since this model went live"
+        return ("retrain", performance.failures) if held_before else ("roll_back", (*performance.failures, never))
+    if performance.miscalibrated:
+        return "rethreshold", (*performance.failures, "the ranking holds: retraining is not called for")
+    return _weigh_drift(drift, performance, policy)
+
+
+def _weigh_drift(drift: DriftReport, performance: PerformanceReport, policy: DecisionPolicy) -> Weighed:
+    if not drift.alerts:
+        return "nothing", tuple(_all_quiet(drift, performance))
+    labels_tell = performance.judged and performance.matured_share >= policy.min_matured_share
+    if labels_tell and performance.verdict.passed:
+        return "nothing", ("inputs moved, but performance holds on matured labels",)
+    return "retrain", (*drift.failures, "proposed on drift alone, labels cannot tell yet: the gate decides")
+
+
+def _all_quiet(drift: DriftReport, performance: PerformanceReport) -> Iterator[str]:
+    if performance.verdict.passed:
+        yield "performance holds on matured labels"
+    if drift.judged:
+        yield "no signal has drifted"
+
+
+def _broken_data(quality: CaptureQuality, policy: DecisionPolicy) -> Iterator[str]:
     seen = quality.rows + quality.rejected
     if seen and quality.rejected / seen > policy.max_rejected_share:
-        reasons.append(f"{quality.rejected} of {seen} captured requests cannot be read")
-    reasons.extend(
-        f"{name}: missing values rose by {jump:.1%}"
-        for name, jump in sorted(quality.missing_jumps.items())
-        if jump > policy.max_missing_jump
-    )
-    return tuple(reasons)
+        yield f"{quality.rejected} of {seen} captured requests cannot be read"
+    if quality.rows and quality.invalid_scores / quality.rows > policy.max_invalid_score_share:
+        yield f"{quality.invalid_scores} of {quality.rows} scores are not a number in [0, 1]"
+    for name, jump in sorted(quality.missing_jumps.items()):
+        if jump > policy.max_missing_jump:
+            yield f"{name}: missing values rose by {jump:.1%}"
+
+
+def _figures(
+    drift: DriftReport, performance: PerformanceReport, quality: CaptureQuality | None
+) -> Iterator[tuple[str, float]]:
+    if drift.signals:
+        yield "drifted_signals", float(len(drift.alerts))
+        yield "highest_psi", drift.ranked[0].corrected_psi
+    if performance.judged and performance.average_precision_loss is not None:
+        yield "average_precision_loss", performance.average_precision_loss
+    if performance.judged and performance.matured.calibration_error is not None:
+        yield "calibration_error", performance.matured.calibration_error
+    yield "matured_share", performance.matured_share
+    if quality is not None:
+        yield "rejected_requests", float(quality.rejected)

@@ -5,6 +5,7 @@ its expectation without any shift is (k - 1)(1/n + 1/m) for k bins and samples o
 p-values: with traffic of any size, every benign wobble is significant. What to do about drift is ``decision``.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-Level = Literal["stable", "warning", "alert"]
+Level = Literal["stable", "warning", "alert", "exempt"]
 
 LAPLACE = 0.5
 """Added to every count, so that an empty bin does not make the index infinite."""
+
+MAX_TABLE = 999
+"""The UI shows Markdown inline only below 1,000 characters."""
 
 
 class DriftPolicy(BaseModel):
@@ -32,7 +36,13 @@ class DriftPolicy(BaseModel):
 
     warn_psi: float = Field(default=0.10, gt=0, description="Corrected PSI from which a signal is worth a look.")
     alert_psi: float = Field(default=0.25, gt=0, description="Corrected PSI from which a signal has drifted.")
-    min_rows: int = Field(default=1000, gt=0, description="Fewer captured rows than this cannot be judged.")
+    min_rows: int = Field(
+        default=1000, gt=0, description="Fewer captured rows than this cannot be judged: sampling alone moves the PSI."
+    )
+    calendar_features: tuple[str, ...] = Field(
+        default=("is_weekend", "is_night"),
+        description="Features that the clock decides. They are shown and never judged: a Sunday is not drift.",
+    )
 
 
 class SignalDrift(BaseModel):
@@ -44,6 +54,7 @@ class SignalDrift(BaseModel):
     psi: float = Field(description="As measured.")
     expected_psi: float = Field(description="What sampling alone would give.")
     level: Level
+    missing_share: float = Field(default=0.0, description="Share of the captured rows without a value.")
 
     @property
     def corrected_psi(self) -> float:
@@ -62,26 +73,52 @@ class DriftReport(BaseModel):
     first_at: datetime | None = Field(description="First captured request.")
     last_at: datetime | None = Field(description="Last captured request.")
     signals: tuple[SignalDrift, ...]
+    unknown: tuple[str, ...] = Field(default=(), description="Signals of the baseline that were not captured.")
     failures: tuple[str, ...]
     judged: bool = Field(description="Whether there was enough traffic to judge at all.")
+    thresholds: tuple[float, float] = Field(default=(0.10, 0.25), description="PSI of a warning and of an alert.")
+
+    @property
+    def ranked(self) -> tuple[SignalDrift, ...]:
+        """All signals, the most moved first."""
+        return tuple(sorted(self.signals, key=lambda signal: -signal.corrected_psi))
 
     @property
     def alerts(self) -> tuple[str, ...]:
         """Names of the signals that have drifted, the most moved first."""
-        moved = sorted(self.signals, key=lambda signal: -signal.corrected_psi)
-        return tuple(signal.name for signal in moved if signal.level == "alert")
+        return tuple(signal.name for signal in self.ranked if signal.level == "alert")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Names of the signals that are worth a look, the most moved first."""
+        return tuple(signal.name for signal in self.ranked if signal.level == "warning")
 
     @property
     def verdict(self) -> Verdict:
-        """Passed when there was enough traffic and nothing drifted."""
+        """Passed when everything could be judged and nothing drifted; a warning does not count against."""
         return Verdict(self.failures)
 
     def chart(self) -> str:
         """The most moved signals as inline bars."""
-        moved = sorted(self.signals, key=lambda signal: -signal.corrected_psi)
         return svg.bars(
-            [signal.name for signal in moved], [signal.corrected_psi for signal in moved], title="PSI by signal"
+            [signal.name for signal in self.ranked],
+            [signal.corrected_psi for signal in self.ranked],
+            title="PSI by signal",
+            thresholds=self.thresholds,
         )
+
+    def table(self) -> str:
+        """The signals as a Markdown table, the most moved first, as many as the UI shows inline."""
+        lines = ["| signal | PSI | missing | level |", "|---|---|---|---|"]
+        room = MAX_TABLE - len("\n".join(lines)) - len("\n| … 100 more | | | |")
+        for position, signal in enumerate(self.ranked):
+            line = f"| {signal.name} | {signal.corrected_psi:.3f} | {signal.missing_share:.1%} | {signal.level} |"
+            room -= len(line) + 1
+            if room < 0:
+                lines.append(f"| … {len(self.signals) - position} more | | | |")
+                break
+            lines.append(line)
+        return "\n".join(lines)
 
 
 def judge_drift(
@@ -97,18 +134,13 @@ def judge_drift(
         package_arn: The package that served them.
     """
     enough = len(captured) >= policy.min_rows
+    expected = (*baseline.features, SCORE)
     signals = tuple(
         _measure(name, baseline.columns[name], captured[name].to_numpy(dtype="float64"), policy)
-        for name in (*baseline.features, SCORE)
-        if enough
+        for name in expected
+        if enough and name in captured.columns
     )
-    failures = [
-        f"{signal.name}: PSI {signal.corrected_psi:.3f} > {policy.alert_psi:g}"
-        for signal in signals
-        if signal.level == "alert"
-    ]
-    if not enough:
-        failures.append(f"captured rows {len(captured)} < {policy.min_rows}: too early to tell")
+    unknown = tuple(name for name in expected if name not in captured.columns)
     times = captured["inference_time"]
     return DriftReport(
         model=model,
@@ -117,31 +149,65 @@ def judge_drift(
         first_at=times.min().to_pydatetime() if len(times) else None,
         last_at=times.max().to_pydatetime() if len(times) else None,
         signals=signals,
-        failures=tuple(failures),
+        unknown=unknown,
+        failures=(*_reasons(signals, unknown, policy), *_too_few(len(captured), policy)),
         judged=enough,
+        thresholds=(policy.warn_psi, policy.alert_psi),
     )
 
 
 def population_stability_index(reference: Profile, current: Profile) -> tuple[float, float]:
     """Return the index of two profiles over the same bins, and its expectation without any shift.
 
-    Missing values are a bin of their own once either side has one.
+    Missing values are a bin of their own. Bins that are empty on both sides say nothing and are left out, so that
+    they do not count as degrees of freedom.
+
+    Raises:
+        ValueError: When the profiles have different bins.
     """
     import numpy as np
 
-    def shares(side: Profile) -> "tuple[np.ndarray, int]":
-        missing = (side.missing,) if reference.missing or current.missing else ()
-        counts = np.asarray((*side.counts, *missing), dtype="float64") + LAPLACE
-        return counts / counts.sum(), side.n_rows
-
-    before, rows_before = shares(reference)
-    now, rows_now = shares(current)
-    index = float(((now - before) * np.log(now / before)).sum())
-    return index, (len(before) - 1) * (1 / max(rows_before, 1) + 1 / max(rows_now, 1))
+    if reference.edges != current.edges:
+        raise ValueError("the profiles have different bins: count the current values in the reference's edges")
+    before = np.asarray((*reference.counts, reference.missing), dtype="float64")
+    now = np.asarray((*current.counts, current.missing), dtype="float64")
+    used = before + now > 0
+    if not (before.any() and now.any()):
+        return 0.0, 0.0
+    share_before = (before[used] + LAPLACE) / (before[used] + LAPLACE).sum()
+    share_now = (now[used] + LAPLACE) / (now[used] + LAPLACE).sum()
+    index = float(((share_now - share_before) * np.log(share_now / share_before)).sum())
+    return index, float((used.sum() - 1) * (1 / before.sum() + 1 / now.sum()))
 
 
 def _measure(name: str, reference: Profile, values: "np.ndarray", policy: DriftPolicy) -> SignalDrift:
-    index, expected = population_stability_index(reference, profile(values, reference.edges))
-    corrected = index - expected
-    level: Level = "alert" if corrected > policy.alert_psi else "warning" if corrected > policy.warn_psi else "stable"
-    return SignalDrift(name=name, psi=index, expected_psi=expected, level=level)
+    current = profile(values, reference.edges)
+    index, expected = population_stability_index(reference, current)
+    return SignalDrift(
+        name=name,
+        psi=index,
+        expected_psi=expected,
+        level=_level(name, index - expected, policy),
+        missing_share=current.missing / max(current.n_rows, 1),
+    )
+
+
+def _level(name: str, corrected: float, policy: DriftPolicy) -> Level:
+    if name in policy.calendar_features:
+        return "exempt"
+    if corrected > policy.alert_psi:
+        return "alert"
+    return "warning" if corrected > policy.warn_psi else "stable"
+
+
+def _reasons(signals: tuple[SignalDrift, ...], unknown: tuple[str, ...], policy: DriftPolicy) -> Iterator[str]:
+    for signal in sorted(signals, key=lambda signal: -signal.corrected_psi):
+        if signal.level == "alert":
+            yield f"{signal.name}: PSI {signal.corrected_psi:.3f} > {policy.alert_psi:g}"
+    for name in unknown:
+        yield f"{name}: not captured, so its drift is unknown"
+
+
+def _too_few(rows: int, policy: DriftPolicy) -> Iterator[str]:
+    if rows < policy.min_rows:
+        yield f"captured rows {rows} < {policy.min_rows}: too early to tell"

@@ -4,6 +4,7 @@ Pure. Only payments old enough for their label to have matured are judged: count
 or blame the model, depending on how fast fraud is reported. What follows from it is ``decision``.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,22 @@ class PerformancePolicy(BaseModel):
     min_matured_positives: int = Field(
         default=20, gt=0, description="Fewer known frauds than this are too early to judge."
     )
+    min_labelled_share: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Share of the payments old enough that must have a label; the missing ones may be the frauds.",
+    )
     max_average_precision_loss: float = Field(
         default=0.05, gt=0, le=1, description="Loss against the gate's holdout that calls for action."
     )
     max_calibration_error: float = Field(
         default=0.05, gt=0, le=1, description="Calibration error that calls for action."
+    )
+    min_calibration_ratio: float = Field(
+        default=3.0,
+        ge=1,
+        description="How many times the gate's calibration error the live one must be, where the gate's is known.",
     )
 
 
@@ -44,10 +56,13 @@ class PerformanceReport(BaseModel):
     model: str
     package_arn: str
     as_of: datetime = Field(description="Labels known by then are counted.")
-    served: int = Field(description="Captured payments.")
+    served: int = Field(description="Captured payments, each counted once.")
+    old_enough: int = Field(default=0, description="Payments among them whose label should be known by now.")
     matured: ModelMetrics = Field(description="Figures over the payments whose label has matured.")
     reference_average_precision: float | None = Field(description="On the gate's holdout.")
     judged: bool = Field(description="Whether enough labels have matured to judge at all.")
+    ranking_fell: bool = Field(default=False, description="Average precision is lower than the policy accepts.")
+    miscalibrated: bool = Field(default=False, description="Scores no longer match the observed rate of fraud.")
     failures: tuple[str, ...]
 
     @property
@@ -76,61 +91,92 @@ def judge_performance(
     model: str,
     package_arn: str,
     as_of: datetime,
+    reference_calibration_error: float | None = None,
 ) -> PerformanceReport:
     """Hold served scores against labels.
 
     Args:
-        served: One row per served payment: ``transaction_id``, ``event_time``, ``customer_id``, ``score``.
-        labels: Newest known label per payment: ``transaction_id``, ``label``; all known by ``as_of``.
+        served: One row per served payment: ``transaction_id``, ``event_time``, ``score``, and ``customer_id`` for
+            the card precision. A payment that was asked about twice counts once, with its first answer.
+        labels: ``transaction_id`` and ``label``. With a column ``known_time``, those not known by ``as_of`` are left
+            out and the newest known one counts.
         reference_average_precision: The gate's figure for this package.
         policy: The thresholds.
         model: Name of the model.
         package_arn: The package that served the scores.
         as_of: Instant of the judgement.
+        reference_calibration_error: The gate's figure for this package.
     """
     import pandas as pd
 
-    old_enough = served[served["event_time"] <= as_of - pd.Timedelta(days=policy.maturity_days)]
-    rows = old_enough.merge(labels[["transaction_id", "label"]], on="transaction_id", how="inner")
+    once = served.drop_duplicates("transaction_id", keep="first")
+    old_enough = once[once["event_time"] <= as_of - pd.Timedelta(days=policy.maturity_days)]
+    rows = old_enough.merge(_as_known(labels, as_of), on="transaction_id", how="inner")
     days = rows["event_time"].dt.date
     matured = measure(
         rows["label"].to_numpy(),
         rows["score"].to_numpy(),
         days=days.to_numpy(),
-        cards=rows["customer_id"].to_numpy(),
+        cards=rows["customer_id"].to_numpy() if "customer_id" in rows else None,
         window=(days.min(), days.max()) if len(rows) else None,
     )
-    report = PerformanceReport(
+    early = tuple(_too_early(matured, len(old_enough), policy))
+    loss = tuple(_ranking(matured, reference_average_precision, policy))
+    error = tuple(_calibration(matured, reference_calibration_error, policy))
+    known = matured.average_precision is not None and reference_average_precision is not None
+    return PerformanceReport(
         model=model,
         package_arn=package_arn,
         as_of=as_of,
-        served=len(served),
+        served=len(once),
+        old_enough=len(old_enough),
         matured=matured,
         reference_average_precision=reference_average_precision,
-        judged=matured.rows >= policy.min_matured_rows and matured.positives >= policy.min_matured_positives,
-        failures=(),
+        judged=not early,
+        ranking_fell=bool(loss) and known and not early,
+        miscalibrated=bool(error) and matured.calibration_error is not None and not early,
+        # Figures over too few labels are noise: they are shown, and no reason is made of them.
+        failures=early or (*loss, *error),
     )
-    return report.model_copy(update={"failures": tuple(_failures(report, policy))})
 
 
-def _failures(report: PerformanceReport, policy: PerformancePolicy) -> list[str]:
-    matured = report.matured
-    if not report.judged:
-        return [
-            f"matured rows {matured.rows} (need {policy.min_matured_rows}), known frauds {matured.positives} "
-            f"(need {policy.min_matured_positives}): too early to tell"
-        ]
-    failures = []
-    if report.average_precision_loss is None:
-        failures.append(f"loss of average precision unavailable: {matured.why_unknown('average_precision')}")
-    elif report.average_precision_loss > policy.max_average_precision_loss:
-        failures.append(
-            f"average precision {matured.average_precision:.4f} on served payments against "
-            f"{report.reference_average_precision:.4f} at the gate: a loss of {report.average_precision_loss:.4f} > "
-            f"{policy.max_average_precision_loss:.4f}"
+def _as_known(labels: "pd.DataFrame", as_of: datetime) -> "pd.DataFrame":
+    if "known_time" in labels.columns:
+        labels = labels[labels["known_time"] <= as_of].sort_values(["known_time", "label"], kind="stable")
+    return labels.drop_duplicates("transaction_id", keep="last")[["transaction_id", "label"]]
+
+
+def _too_early(matured: ModelMetrics, old_enough: int, policy: PerformancePolicy) -> Iterator[str]:
+    if matured.rows < policy.min_matured_rows or matured.positives < policy.min_matured_positives:
+        yield (
+            f"matured rows {matured.rows} (need {policy.min_matured_rows}), known frauds among them "
+            f"{matured.positives} (need {policy.min_matured_positives}): too early to tell"
         )
-    if matured.calibration_error is None:
-        failures.append(f"calibration error unavailable: {matured.why_unknown('calibration_error')}")
-    elif matured.calibration_error > policy.max_calibration_error:
-        failures.append(f"calibration error {matured.calibration_error:.4f} > {policy.max_calibration_error:.4f}")
-    return failures
+    if old_enough and matured.rows / old_enough < policy.min_labelled_share:
+        yield (
+            f"{matured.rows} of {old_enough} payments older than {policy.maturity_days} days have a label "
+            f"({matured.rows / old_enough:.0%} < {policy.min_labelled_share:.0%}): labels are missing"
+        )
+
+
+def _ranking(matured: ModelMetrics, reference: float | None, policy: PerformancePolicy) -> Iterator[str]:
+    if matured.average_precision is None:
+        yield f"average precision unavailable: {matured.why_unknown('average_precision')}"
+    elif reference is None:
+        yield "loss of average precision unavailable: the gate's figure for this package is unknown"
+    elif (loss := reference - matured.average_precision) > policy.max_average_precision_loss:
+        yield (
+            f"average precision {matured.average_precision:.4f} on served payments against {reference:.4f} at the "
+            f"gate: a loss of {loss:.4f} > {policy.max_average_precision_loss:.4f}"
+        )
+
+
+def _calibration(matured: ModelMetrics, reference: float | None, policy: PerformancePolicy) -> Iterator[str]:
+    error = matured.calibration_error
+    if error is None:
+        yield f"calibration error unavailable: {matured.why_unknown('calibration_error')}"
+        return
+    # A model that was this far off when it was promoted has not become worse.
+    limit = max(policy.max_calibration_error, policy.min_calibration_ratio * (reference or 0.0))
+    if error > limit:
+        yield f"calibration error {error:.4f} > {limit:.4f}"
