@@ -61,6 +61,9 @@ def point_in_time_features(
         service: Feast feature service that serves the features.
         features: Names, request features included.
         lookup: As of which instant.
+
+    Raises:
+        FeatureError: When the service lacks a feature.
     """
     import polars as pl
 
