@@ -66,8 +66,7 @@ def describe(model: str, package: ModelPackage) -> Table:
     table.add_row("status", package.status)
     if package.approval_description:
         table.add_row("decided", package.approval_description)
-    if package.created_at:
-        table.add_row("registered", f"{package.created_at:%Y-%m-%d %H:%M} UTC")
+    table.add_row("registered", f"{package.created_at:%Y-%m-%d %H:%M} UTC")
     for name, value in sorted(package.properties.items()):
         table.add_row(name.replace("_", " "), _short(value))
     table.add_row("artifact", package.artifact_uri)

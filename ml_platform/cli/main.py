@@ -78,7 +78,7 @@ def main(
     locate_home()
 
 
-# Arguments are explained in the text: with click 8.5 typer loses what `typer.Argument(help=...)` says.
+Model = Annotated[str, typer.Argument(help="A folder under ml_platform/defs/models.")]
 
 
 @app.command()
@@ -107,13 +107,11 @@ def dev() -> None:
 
 @app.command()
 def status(
-    model: Annotated[str | None, typer.Argument()] = None,
+    model: Annotated[str | None, typer.Argument(help="Only this model. Default: all.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show in one screen what is live and since when, the last gate, the last drift and what was decided.
-
-    MODEL is a folder under ml_platform/defs/models; without one, all are shown.
 
     Examples: [cyan]ml-platform status[/cyan]   [cyan]ml-platform status card_fraud --json[/cyan]
     """
@@ -124,14 +122,14 @@ def status(
 
 @app.command()
 def score(
-    transaction: typer.FileText,
+    transaction: Annotated[typer.FileText, typer.Argument(help="JSON file; - reads standard input.")],
     model: Annotated[str, typer.Option(help="Which model's endpoint.")] = "card_fraud",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Score one transaction through the live endpoint, with the features it is served now.
 
-    TRANSACTION is a JSON file; - reads standard input. For example:
+    For example:
 
     [cyan]echo '{"transaction_id": "t-1", "customer_id": "12", "terminal_id": "345", "amount": 83.5,
     "event_time": "2026-03-30T22:15:00Z"}' | ml-platform score -[/cyan]
@@ -143,7 +141,7 @@ def score(
 
 @app.command()
 def approve(
-    model: str,
+    model: Model,
     *,
     version: Annotated[int | None, typer.Option(help="Package version. Default: the newest that is pending.")] = None,
     reject: Annotated[bool, typer.Option("--reject", help="Reject instead of approve.")] = False,
@@ -151,8 +149,6 @@ def approve(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Approve or reject a model package after a look at its figures. An approved package is deployed.
-
-    MODEL is a folder under ml_platform/defs/models.
 
     Examples: [cyan]ml-platform approve card_fraud[/cyan]   [cyan]ml-platform approve card_fraud --version 3 --reject
     --reason "calibration"[/cyan]

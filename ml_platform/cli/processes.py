@@ -7,6 +7,7 @@ behind. A process is known by its id *and* its start time: ids are used again, s
 import json
 import os
 import socket
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def descendants(pid: int) -> list[psutil.Process]:
                 found.setdefault(process.pid, process)
         except (ProcessLookupError, PermissionError):
             continue
-    return list(found.values())
+    return [process for process in found.values() if not _ended(process)]
 
 
 def left_behind(record: ProcessRecord) -> list[psutil.Process]:
@@ -91,13 +92,31 @@ def left_behind(record: ProcessRecord) -> list[psutil.Process]:
 def stop(processes: Iterable[psutil.Process], grace_seconds: float = 10) -> None:
     """Ask processes to end, and end those that have not after ``grace_seconds``."""
     remaining = list(processes)
-    for signal_all in (psutil.Process.terminate, psutil.Process.kill):
+    for ask in (psutil.Process.terminate, psutil.Process.kill):
         for process in remaining:
             try:
-                signal_all(process)
+                ask(process)
             except psutil.NoSuchProcess:
                 continue
-        remaining = psutil.wait_procs(remaining, timeout=grace_seconds)[1]
+        remaining = _still_running(remaining, grace_seconds)
+
+
+def _still_running(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until processes have ended, and return those that have not.
+
+    ``psutil.wait_procs`` would wait for zombies, which in a container without an init process stay for ever.
+    """
+    deadline = time.monotonic() + seconds
+    while (remaining := [process for process in processes if not _ended(process)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return remaining
+
+
+def _ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def stop_tree(pid: int, grace_seconds: float = 10) -> None:

@@ -4,8 +4,11 @@ Which services there are is ``service_specs``; which of them a command needs is 
 """
 
 import os
+import signal
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -87,13 +90,31 @@ class Supervisor:
                 raise ServiceUnavailableError(failure(self._home, service, f"ended with code {child.returncode}"))
 
     def stop_all(self) -> None:
-        """Stop the services, the last one started first."""
-        while self._children:
-            name, (service, child) = self._children.popitem()
-            self._report(f"Stopping the {service.title}")
-            stop_tree(child.pid, service.stop_seconds)
-            child.wait()
-            record_path(self._home, name).unlink(missing_ok=True)
+        """Stop the services, the last one started first. A second Ctrl-C does not leave half of them behind."""
+        with uninterrupted():
+            while self._children:
+                name, (service, child) = self._children.popitem()
+                self._report(f"Stopping the {service.title}")
+                stop_tree(child.pid, service.stop_seconds)
+                child.wait()
+                record_path(self._home, name).unlink(missing_ok=True)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore the signals that end a command; what runs meanwhile must end by itself, and soon."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, lambda _received, _frame: None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def log_file(home: Path, name: str) -> Path:
