@@ -81,10 +81,11 @@ def sparkline(values: Sequence[float], *, title: str = "", threshold: float | No
 
     def draw(count: int) -> str:
         parts = [_text(0, 11, _short(title, _MAX_TITLE))]
-        for level in _finite(threshold):
-            parts += [_dashed((place((0, level)), place((len(values), level))))]
+        parts.append(_dashed(*((place((0, level)), place((len(values), level))) for level in _finite(threshold))))
         parts.append(_polyline([place(point) for point in _thinned(points, count)], _COLORS[0]))
-        if points:
+        if not points:
+            parts.append(_text(_LEFT, 36, "no data"))
+        else:
             parts.append(_text(right + 4, place(points[-1])[1] + 3, _number(points[-1][1])))
         return _document(parts, 50)
 

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from ml_platform.core import svg
 from ml_platform.evaluation.report import EvaluationReport
-from ml_platform.modeling.metrics import calibration_curve
+from ml_platform.modeling.metrics import UndefinedMetricError, average_precision, calibration_curve
 
 if TYPE_CHECKING:
     import numpy as np
 
+Curve = tuple[list[float], list[float]]
+
 HISTOGRAM_BINS = 10
+RECALL_POINTS = 41
 SHOWN = (
     ("average_precision", "average precision"),
     ("roc_auc", "ROC AUC"),
@@ -35,19 +38,11 @@ def draw_all(labels: "np.ndarray", challenger: "np.ndarray", champion: "np.ndarr
 
 
 def precision_recall(labels: "np.ndarray", challenger: "np.ndarray", champion: "np.ndarray | None" = None) -> str:
-    """Precision against recall of the challenger, with the champion's on the same rows."""
-    from sklearn.metrics import precision_recall_curve
-
-    def curve(scores: "np.ndarray") -> tuple[list[float], list[float]]:
-        precision, recall, _ = precision_recall_curve(labels, scores)
-        return [float(x) for x in recall[::-1]], [float(x) for x in precision[::-1]]
-
-    first = curve(challenger)
-    if champion is None:
-        return svg.line_chart(*first, title="Precision by recall", ends_at_zero=True)
-    return svg.two_lines(
-        first, curve(champion), title="Precision by recall", names=("challenger", "champion"), unit_square=True
-    )
+    """Precision against recall of the challenger, with the champion's on the same rows; the legend has the areas."""
+    first, first_area = _recall_curve(labels, challenger)
+    second, second_area = _recall_curve(labels, champion) if champion is not None else (([], []), "")
+    names = (f"challenger {first_area}", f"champion {second_area}" if champion is not None else "")
+    return svg.two_lines(first, second, title="Precision by recall", names=names, unit_square=True)
 
 
 def scores_by_class(labels: "np.ndarray", scores: "np.ndarray") -> str:
@@ -70,10 +65,14 @@ def scores_by_class(labels: "np.ndarray", scores: "np.ndarray") -> str:
 
 
 def calibration(labels: "np.ndarray", scores: "np.ndarray") -> str:
-    """Observed rate against mean score, over bins of equal mass; the diagonal is perfect."""
-    predicted, observed, _ = calibration_curve(labels, scores)
+    """Observed rate against mean score, over bins of equal mass; a perfect model lies on the other line."""
+    try:
+        predicted, observed, _ = calibration_curve(labels, scores)
+    except UndefinedMetricError:
+        # A candidate whose figures are unknown is stopped by the gate; its report must still be shown.
+        return svg.two_lines(([], []), ([], []), title="Observed rate by score", names=("model: unknown", ""))
     line = (predicted.tolist(), observed.tolist())
-    top = max(*line[0], *line[1], 1e-9)
+    top = max([*line[0], *line[1], 1e-9])
     return svg.two_lines(line, ([0, top], [0, top]), title="Observed rate by score", names=("model", "perfect"))
 
 
@@ -84,6 +83,27 @@ def comparison_table(challenger: EvaluationReport, champion: EvaluationReport | 
         for name, spoken in SHOWN
     ]
     return "\n".join(["| metric | challenger | champion |", "|---|---|---|", *rows])
+
+
+def _recall_curve(labels: "np.ndarray", scores: "np.ndarray") -> tuple[Curve, str]:
+    """Precision at evenly spaced recalls, and the area below as text.
+
+    Evenly spaced, because nearly all thresholds of a rare-event model lie at high recall: points taken evenly from
+    the curve would leave its interesting part out.
+    """
+    import numpy as np
+    from sklearn.metrics import precision_recall_curve
+
+    try:
+        area = f"{average_precision(labels, scores):.3f}"
+    except UndefinedMetricError:
+        return ([], []), "unknown"
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    # The last point, recall 0 with precision 1, is scikit-learn's convention and no threshold's.
+    recall, precision = recall[-2::-1], precision[-2::-1]
+    wanted = np.linspace(0, 1, RECALL_POINTS)
+    reached = np.minimum(np.searchsorted(recall, wanted - 1e-12), len(recall) - 1)
+    return (wanted.tolist(), precision[reached].tolist()), area
 
 
 def _shown(value: float | None) -> str:

@@ -102,14 +102,13 @@ def calibration_curve(
     truth, given = _probabilities(labels, scores)
     # Bins of equal width would put nearly all of a rare-event model's rows into the first one. Rows that tie
     # stay together, or the figure would depend on the order of the rows.
-    distinct, position, counts = np.unique(given, return_inverse=True, return_counts=True)
+    _, position, counts = np.unique(given, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - counts / 2
     membership = np.minimum(middle * bins / len(given), bins - 1).astype(int)[position]
     rows = np.bincount(membership, minlength=bins)
     used = rows > 0
     predicted = np.bincount(membership, weights=given, minlength=bins)[used] / rows[used]
     observed = np.bincount(membership, weights=truth, minlength=bins)[used] / rows[used]
-    del distinct
     return predicted, observed, rows[used]
 
 
