@@ -45,7 +45,8 @@ class Judgement(BaseModel):
     outcome: str
     reasons: list[str] = []
     figures: dict[str, float] = {}
-    champion_figures: dict[str, float] = {}
+    compared_with: dict[str, float] = {}
+    """The same figures of the champion, or as promised at the gate."""
     at: str | None = None
 
 
@@ -75,8 +76,8 @@ def model_status(settings: Settings, model: str) -> ModelStatus:
         newest_package=packages[0] if packages else None,
         pending_versions=[found.version for found in packages if found.approval == "PendingManualApproval"],
         last_gate=_gate(_document(manifests, "evaluation_report")),
-        last_drift=_judgement(_document(manifests, "drift_report"), "alerts", "no drift", "drifted"),
-        last_performance=_judgement(_document(manifests, "performance_report"), "failures", "holds", "decayed"),
+        last_drift=_drift(_document(manifests, "drift_report")),
+        last_performance=_performance(_document(manifests, "performance_report")),
         last_decision=_decision(_document(manifests, "operating_decision")),
     )
 
@@ -107,35 +108,54 @@ def _document(manifests: Manifests, asset: str) -> Mapping[str, Any] | None:
 def _gate(document: Mapping[str, Any] | None) -> Judgement | None:
     if document is None:
         return None
-    failures = list(document.get("failures") or [])
     return Judgement(
-        outcome="stopped" if failures else "passed",
-        reasons=failures,
+        outcome="stopped" if document.get("failures") else "passed",
+        reasons=_reasons(document),
         figures=_headline(document.get("challenger")),
-        champion_figures=_headline(document.get("champion")),
-        at=document.get("decided_at"),
+        compared_with=_headline(document.get("champion")),
+        at=_when(document),
+    )
+
+
+def _drift(document: Mapping[str, Any] | None) -> Judgement | None:
+    if document is None:
+        return None
+    return Judgement(outcome=_outcome(document, "no drift", "drifted"), reasons=_reasons(document), at=_when(document))
+
+
+def _performance(document: Mapping[str, Any] | None) -> Judgement | None:
+    if document is None:
+        return None
+    promised = document.get("reference_average_precision")
+    return Judgement(
+        outcome=_outcome(document, "holds", "decayed"),
+        reasons=_reasons(document),
+        figures=_headline(document.get("matured")),
+        compared_with={} if promised is None else {"average_precision": float(promised)},
+        at=_when(document),
     )
 
 
 def _decision(document: Mapping[str, Any] | None) -> Judgement | None:
     if document is None:
         return None
-    return Judgement(
-        outcome=str(document.get("action", "unknown")).replace("_", " "),
-        reasons=list(document.get("reasons") or []),
-        at=_when(document),
-    )
+    action = str(document.get("action", "unknown")).replace("_", " ")
+    return Judgement(outcome=action, reasons=[*document.get("reasons", ())], at=_when(document))
 
 
-def _judgement(document: Mapping[str, Any] | None, against: str, well: str, badly: str) -> Judgement | None:
-    if document is None:
-        return None
-    reasons = [str(reason) for reason in document.get(against) or document.get("failures") or []]
-    return Judgement(outcome=badly if reasons else well, reasons=reasons, at=_when(document))
+def _outcome(document: Mapping[str, Any], well: str, badly: str) -> str:
+    """An asset that could not judge says so; that is neither good nor bad."""
+    if not document.get("judged", True):
+        return "could not be judged"
+    return badly if document.get("failures") else well
+
+
+def _reasons(document: Mapping[str, Any]) -> list[str]:
+    return [str(reason) for reason in document.get("failures") or ()]
 
 
 def _when(document: Mapping[str, Any]) -> str | None:
-    return next((str(document[name]) for name in ("decided_at", "created_at", "judged_at") if document.get(name)), None)
+    return next((str(document[name]) for name in ("decided_at", "as_of", "last_at") if document.get(name)), None)
 
 
 def _headline(report: Mapping[str, Any] | None) -> dict[str, float]:

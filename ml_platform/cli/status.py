@@ -14,7 +14,10 @@ from ml_platform.cli.service_specs import dagster_ui, is_running, local_services
 from ml_platform.cli.services import attached
 from ml_platform.core.settings import Settings
 
-COLOURS = {"passed": "green", "no drift": "green", "holds": "green", "nothing": "green"}
+COLOURS = {
+    **dict.fromkeys(("passed", "no drift", "holds", "nothing"), "green"),
+    "could not be judged": "yellow",
+}
 
 
 def run_status(model: str | None, *, as_json: bool) -> None:
@@ -100,8 +103,8 @@ def _judgement(judgement: Judgement) -> Text:
         text.append(f"  {judgement.at[:16].replace('T', ' ')} UTC", "dim")
     for name, value in judgement.figures.items():
         text.append(f"\n{name} {value:.4f}", "default")
-        if name in judgement.champion_figures:
-            text.append(f"  champion {judgement.champion_figures[name]:.4f}", "dim")
+        if name in judgement.compared_with:
+            text.append(f"  against {judgement.compared_with[name]:.4f}", "dim")
     for reason in judgement.reasons:
         text.append(f"\n- {reason}", "default")
     return text
