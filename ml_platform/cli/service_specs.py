@@ -71,6 +71,7 @@ def stand_in(settings: Settings) -> Service:
         command=(
             *(sys.executable, "-m", "ml_platform.local_sagemaker"),
             *("--home", str(state), "--port", str(settings.sagemaker_port), "--images", str(state / "images.json")),
+            *("--time-scale", str(settings.sagemaker_time_scale)),
         ),
         environment=local_environment(settings),
         directory=settings.home,

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
 
     ground_port: int = Field(default=5560, ge=1024, le=65535, description="Local S3 and other ground services.")
     sagemaker_port: int = Field(default=5561, ge=1024, le=65535, description="Local SageMaker stand-in.")
+    sagemaker_time_scale: float = Field(
+        default=0.02,
+        gt=0,
+        le=1,
+        description="Pace of the stand-in's waits, such as the 60 s for which an old fleet is kept. 1 is AWS's own.",
+    )
     dagster_port: int = Field(default=3000, ge=1024, le=65535, description="Dagster's UI under `ml-platform dev`.")
 
     approve_by_gate: bool = Field(
