@@ -19,6 +19,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 34, 14
 _COLORS = ("dodgerblue", "darkorange")
 _MAX_TITLE, _MAX_LABEL = 46, 24
 _MAX_POINTS, _MAX_BARS = 80, 40
+_WRITTEN_OUT = 10**6
 
 Point = tuple[float, float]
 
@@ -135,7 +136,7 @@ def grouped_bars(
     def draw(count: int) -> str:
         return _vertical_bars(edges, (_merged(first, count), _merged(second, count)), _short(title, _MAX_TITLE), names)
 
-    return _fitting(title, draw, min(len(first), _MAX_BARS), least=1)
+    return _fitting(title, draw, min(len(first), _MAX_BARS), least=0)
 
 
 def _fitting(title: str, draw: Callable[[int], str], most: int, least: int) -> str:
@@ -194,7 +195,7 @@ def _horizontal_bars(shown: Sequence[tuple[str, float]], title: str, thresholds:
     left, row = 166, 13
     height = 22 + row * len(shown)
     levels = [level for level in thresholds if math.isfinite(level) and level > 0]
-    longest = max([_positive(value) for _, value in shown] + levels[:1]) or 1.0
+    longest = max([_positive(value) for _, value in shown] + levels[:1], default=0.0) or 1.0
     room = WIDTH - left - 4
     parts = [_text(0, 11, title)]
     strokes = []
@@ -202,10 +203,12 @@ def _horizontal_bars(shown: Sequence[tuple[str, float]], title: str, thresholds:
         y = 29 + row * index
         length = round(_positive(value) / longest * room)
         strokes.append(f"M{left},{y - 3}h{max(length, 1)}")
-        number = f"{value:.{digits}f}" if math.isfinite(value) else "?"
+        number = f"{value:.{digits}f}" if abs(value) < _WRITTEN_OUT else _number(value)
         parts.append(_text(0, y, f"{_short(label, _MAX_LABEL)} {number}"))
     if strokes:
         parts.append(f"<path d='{''.join(strokes)}' stroke='{_COLORS[0]}' stroke-width='8'/>")
+    else:
+        parts.append(_text(left, 11, "no data"))
     marks = [left + round(level / longest * room) for level in levels if level <= longest]
     return _document([*parts, _dashed(*(((x, 18), (x, height)) for x in marks))], height)
 
@@ -326,7 +329,7 @@ def _positive(value: float) -> float:
 
 def _number(value: float) -> str:
     """Three figures, and no exponent where a person would write none."""
-    if 1000 <= abs(value) < 10**6:  # noqa: PLR2004 - four to six digits fit beside an axis
+    if 1000 <= abs(value) < _WRITTEN_OUT:  # noqa: PLR2004 - four to six digits fit beside an axis
         return f"{value / 1000:.3g}k"
     return f"{value:.3g}"
 
