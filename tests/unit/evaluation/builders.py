@@ -1,0 +1,47 @@
+"""Reports and rows that are valid unless told otherwise."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml_platform.evaluation.report import EvaluationReport
+
+CANDIDATE = "c" * 64
+WINDOW = (date(2018, 8, 8), date(2018, 8, 14))
+
+
+def a_report(**overrides: Any) -> EvaluationReport:
+    """A challenger that passes the default policy."""
+    values: dict[str, Any] = {
+        "model": "card_fraud",
+        "role": "challenger",
+        "fingerprint": CANDIDATE,
+        "training_set_fingerprint": "t" * 64,
+        "window": WINDOW,
+        "rows": 58_264,
+        "positives": 385,
+        "average_precision": 0.67,
+        "roc_auc": 0.87,
+        "card_precision_at_100": 0.29,
+        "calibration_error": 0.004,
+        "brier": 0.003,
+        "created_at": datetime(2018, 8, 22, tzinfo=UTC),
+    }
+    return EvaluationReport(**(values | overrides))
+
+
+def a_champion(**overrides: Any) -> EvaluationReport:
+    """The live model, on the challenger's rows."""
+    return a_report(**({"role": "champion", "fingerprint": "a" * 64} | overrides))
+
+
+def a_holdout(rows: int = 2_000, *, positives: float = 0.05, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """A week of labelled transactions, and scores that rank them well but not perfectly."""
+    random = np.random.default_rng(seed)
+    labels = (random.random(rows) < positives).astype(int)
+    scores = np.clip(random.beta(1, 20, rows) + labels * random.random(rows) * 0.6, 0, 1)
+    times = pd.Timestamp("2018-08-08", tz="UTC") + pd.to_timedelta(np.sort(random.uniform(0, 7, rows)), unit="D")
+    cards = random.integers(0, 400, rows).astype(str)
+    return pd.DataFrame({"event_time": times, "customer_id": cards, "label": labels}), scores

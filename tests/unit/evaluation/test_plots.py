@@ -1,0 +1,68 @@
+"""Plots and table are shown inline whatever the scores are, and show the part of a curve that matters."""
+
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from ml_platform.evaluation import plots
+from tests.unit.evaluation.builders import a_champion, a_holdout, a_report
+
+INLINE_LIMIT = 1000
+
+
+def picture(markdown: str) -> str:
+    """The SVG behind the Markdown; fails when the UI would hide it."""
+    assert len(markdown) < INLINE_LIMIT
+    return unquote(markdown.partition("image/svg+xml,")[2].removesuffix(")"))
+
+
+@pytest.mark.parametrize("rows", [40, 3_000, 60_000])
+def test_plots_are_shown_inline_whatever_the_size(rows: int) -> None:
+    holdout, scores = a_holdout(rows)
+    drawn = plots.draw_all(holdout["label"].to_numpy(), scores, scores[::-1])
+    assert sorted(drawn) == ["calibration", "precision_recall", "scores_by_class"]
+    for markdown in drawn.values():
+        assert picture(markdown).endswith("</svg>")
+
+
+def test_the_legend_has_both_areas() -> None:
+    drawn = picture(plots.precision_recall(np.array([1, 0, 1]), np.array([0.9, 0.8, 0.7]), np.array([0.9, 0.1, 0.8])))
+    assert "challenger 0.833" in drawn
+    assert "champion 1.000" in drawn
+
+
+def test_the_curve_is_sampled_by_recall_and_not_by_threshold() -> None:
+    """Of 10,100 thresholds 10,000 lie behind the last fraud; the fall of precision lies before."""
+    labels = np.array([1] * 50 + [0] * 50 + [1] * 50 + [0] * 10_000)
+    scores = np.linspace(1, 0, len(labels))
+    (recalls, precisions), _ = plots._recall_curve(labels, scores)
+    found = dict(zip(np.round(recalls, 3), precisions, strict=True))
+    assert found[0.5] == 1
+    assert found[0.55] == pytest.approx(55 / 105)
+    assert found[1.0] == pytest.approx(100 / 150)
+
+
+@pytest.mark.parametrize("broken", ["nan", "one class", "no rows"])
+def test_a_candidate_without_figures_still_has_a_report(broken: str) -> None:
+    holdout, scores = a_holdout(300)
+    labels = holdout["label"].to_numpy()
+    if broken == "nan":
+        scores[3] = np.nan
+    if broken == "one class":
+        labels = np.zeros_like(labels)
+    if broken == "no rows":
+        labels, scores = labels[:0], scores[:0]
+    for markdown in plots.draw_all(labels, scores).values():
+        picture(markdown)
+
+
+def test_the_table_has_a_column_for_each_model() -> None:
+    table = plots.comparison_table(a_report(), a_champion(average_precision=0.6, roc_auc=None))
+    assert "| average precision | 0.6700 | 0.6000 |" in table
+    assert "| ROC AUC | 0.8700 | unknown |" in table
+    assert len(table) < INLINE_LIMIT
+
+
+def test_without_a_champion_its_column_is_empty() -> None:
+    assert "| average precision | 0.6700 | - |" in plots.comparison_table(a_report(), None)

@@ -1,0 +1,77 @@
+"""A report holds the figures of its rows, survives JSON, and never takes the unknown for zero."""
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_platform.evaluation import metrics
+from ml_platform.evaluation.report import EvaluationReport, evaluate
+from tests.unit.evaluation.builders import a_holdout
+
+NOW = datetime(2018, 8, 22, tzinfo=UTC)
+
+
+def report_on(holdout: pd.DataFrame, scores: np.ndarray, **overrides: str) -> EvaluationReport:
+    return evaluate(
+        holdout,
+        scores,
+        model="card_fraud",
+        role="challenger",
+        fingerprint="c",
+        training_set_fingerprint="t",
+        created_at=NOW,
+        **overrides,
+    )
+
+
+def test_a_report_holds_the_figures_of_its_rows() -> None:
+    holdout, scores = a_holdout()
+    report = report_on(holdout, scores)
+    assert report.average_precision == metrics.average_precision(holdout["label"], scores)
+    assert report.window == (date(2018, 8, 8), date(2018, 8, 14))
+    assert (report.rows, report.positives) == (2_000, holdout["label"].sum())
+    assert report.unavailable == {}
+    assert report.card_precision_at_100 is not None
+    assert report.card_precision_ceiling is not None
+    assert report.card_precision_at_100 <= report.card_precision_ceiling
+
+
+def test_a_report_survives_json_unchanged() -> None:
+    report = report_on(*a_holdout())
+    assert EvaluationReport.model_validate_json(report.model_dump_json()) == report
+
+
+def test_a_candidate_that_scores_nan_has_no_figures_but_reasons() -> None:
+    holdout, scores = a_holdout()
+    scores[7] = np.nan
+    report = report_on(holdout, scores)
+    assert (report.average_precision, report.roc_auc, report.calibration_error, report.brier) == (None,) * 4
+    assert report.why_unknown("brier") == "1 of 2000 scores are not finite numbers"
+
+
+def test_an_empty_holdout_gives_a_report_that_says_so() -> None:
+    holdout, scores = a_holdout()
+    report = report_on(holdout.head(0), scores[:0])
+    assert (report.window, report.rows, report.average_precision) == (None, 0, None)
+    assert report.why_unknown("average_precision") == "no rows"
+
+
+def test_a_holdout_without_the_column_investigators_look_at_has_no_card_precision() -> None:
+    holdout, scores = a_holdout()
+    report = report_on(holdout, scores, card="terminal_id")
+    assert report.card_precision_at_100 is None
+    assert report.average_precision is not None
+
+
+def test_a_missing_column_is_named() -> None:
+    holdout, scores = a_holdout()
+    with pytest.raises(ValueError, match="the holdout lacks label"):
+        report_on(holdout.drop(columns="label"), scores)
+
+
+def test_scores_must_be_one_per_row() -> None:
+    holdout, scores = a_holdout()
+    with pytest.raises(ValueError, match="2000 labels but 1999 scores"):
+        report_on(holdout, scores[1:])
