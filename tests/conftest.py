@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ os.environ |= {
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
+    # Not the checkout's own .ml_platform: its platform.env would be read, and its state changed.
+    "ML_PLATFORM_HOME": str(Path(tempfile.gettempdir(), f"ml-platform-tests-{os.getpid()}")),
 }
 
 
