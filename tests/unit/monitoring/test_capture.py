@@ -1,0 +1,135 @@
+"""Captured lines become rows to the last bit, and a line that does not is counted with its reason."""
+
+import base64
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ml_platform.modeling import codec
+from ml_platform.modeling.contract import CSV, JSON
+from ml_platform.monitoring.capture import parse
+from tests.unit.monitoring.builders import FEATURES, SIGNATURE
+
+AWKWARD = (0.1 + 0.2, 1.0, 1e-9)
+
+
+def a_record(**overrides: Any) -> dict[str, Any]:
+    """One captured JSON exchange, in SageMaker's layout."""
+    request = codec.encode_instances([dict(zip(FEATURES, AWKWARD, strict=True))]).decode()
+    response, content_type = codec.encode_response([1 / 3], 0.5, JSON)
+    record = {
+        "captureData": {
+            "endpointInput": {"observedContentType": JSON, "mode": "INPUT", "data": request, "encoding": "JSON"},
+            "endpointOutput": {
+                "observedContentType": content_type,
+                "mode": "OUTPUT",
+                "data": response.decode(),
+                "encoding": "JSON",
+            },
+        },
+        "eventMetadata": {"eventId": "e-1", "inferenceId": "t-1", "inferenceTime": "2022-02-14T17:25:49Z"},
+        "eventVersion": "0",
+    }
+    return record | overrides
+
+
+def metadata(**overrides: Any) -> dict[str, Any]:
+    return {"eventMetadata": a_record()["eventMetadata"] | overrides}
+
+
+def with_side(side: str, **overrides: Any) -> dict[str, Any]:
+    record = a_record()
+    record["captureData"][side] |= overrides
+    return record
+
+
+def test_a_captured_request_is_read_to_the_last_bit() -> None:
+    batch = parse([json.dumps(a_record())], SIGNATURE, "primary")
+    (row,) = batch.frame.to_dict("records")
+    assert tuple(row[name] for name in FEATURES) == AWKWARD
+    assert row["score"] == 1 / 3
+    assert (row["event_id"], row["inference_id"], row["variant"]) == ("e-1", "t-1", "primary")
+    assert row["inference_time"] == datetime(2022, 2, 14, 17, 25, 49, tzinfo=UTC)
+    assert batch.rejected == ()
+
+
+def test_base64_and_csv_are_read_like_json() -> None:
+    data = base64.b64encode(b"12.5,0,\n").decode()
+    record = with_side("endpointInput", observedContentType=CSV, data=data, encoding="BASE64")
+    record["captureData"]["endpointOutput"] |= {
+        "observedContentType": "text/csv; charset=utf-8",
+        "data": "0.25\n",
+        "encoding": "CSV",
+    }
+    (row,) = parse([json.dumps(record)], SIGNATURE).frame.to_dict("records")
+    assert (row["amount"], row["is_weekend"], row["score"]) == (12.5, 0, 0.25)
+    assert math.isnan(row["terminal_fraud_rate_7d"])
+
+
+def test_each_row_of_a_request_is_a_row() -> None:
+    request = codec.encode_instances([dict.fromkeys(FEATURES, value) for value in (1.0, 2.0)]).decode()
+    record = with_side("endpointInput", data=request)
+    record["captureData"]["endpointOutput"]["data"] = codec.encode_response([0.1, 0.2], 0.5, JSON)[0].decode()
+    frame = parse([json.dumps(record)], SIGNATURE).frame
+    assert frame["amount"].tolist() == [1, 2]
+    assert frame["score"].tolist() == [0.1, 0.2]
+    assert frame["event_id"].tolist() == ["e-1", "e-1"]
+
+
+def test_a_request_without_an_inference_id_has_none() -> None:
+    record = a_record()
+    del record["eventMetadata"]["inferenceId"]
+    assert parse([json.dumps(record)], SIGNATURE).frame["inference_id"].tolist() == [""]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("{", "JSONDecodeError: Expecting property name"),
+        ("[1]", "AttributeError: 'list' object has no attribute"),
+        ("null", "AttributeError: 'NoneType'"),
+        (a_record(eventVersion="1"), "ValueError: eventVersion '1' is not '0'"),
+        (a_record(captureData={}), "KeyError: the record lacks 'endpointInput'"),
+        (a_record(captureData=3), "TypeError"),
+        (a_record(eventMetadata={"eventId": "e", "inferenceId": "t"}), "KeyError: the record lacks 'inferenceTime'"),
+        (a_record(**metadata(inferenceTime="yesterday")), "ValueError: Invalid isoformat string: 'yesterday'"),
+        (a_record(**metadata(inferenceTime=None)), "TypeError"),
+        (with_side("endpointInput", data="1,2"), "RequestError: the body is not JSON"),
+        (with_side("endpointInput", observedContentType="image/png"), "UnsupportedContentTypeError"),
+        (with_side("endpointInput", data="!", encoding="BASE64"), "Error: "),
+        (with_side("endpointInput", data='{"instances": [{"amount": 1}]}'), "RequestError: row 1 lacks"),
+        (with_side("endpointOutput", data='{"predictions": []}'), "ValueError: 1 rows asked, 0 scores answered"),
+        (with_side("endpointOutput", data="oops"), "RequestError: the response is not application/json"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_counted_with_its_reason(record: str | dict[str, Any], reason: str) -> None:
+    bad = record if isinstance(record, str) else json.dumps(record)
+    batch = parse([json.dumps(a_record()), bad, json.dumps(a_record())], SIGNATURE)
+    assert len(batch.frame) == 2
+    (found,) = batch.rejected
+    assert found.startswith(reason)
+
+
+def test_reasons_are_short_however_long_the_line_is() -> None:
+    batch = parse([json.dumps(with_side("endpointOutput", data="x" * 100_000))], SIGNATURE)
+    assert len(batch.rejected[0]) < 250
+
+
+def test_every_line_is_a_row_a_reject_or_a_probe() -> None:
+    lines = (
+        [json.dumps(a_record())] * 3
+        + ["{"] * 2
+        + [json.dumps(a_record(**metadata(inferenceId="smoke-test")))]
+        + ["", " "]
+    )
+    batch = parse(lines, SIGNATURE)
+    assert (len(batch.frame), len(batch.rejected), batch.synthetic) == (3, 2, 1)
+
+
+def test_no_traffic_is_an_empty_frame_with_the_columns_of_traffic() -> None:
+    full, empty = parse([json.dumps(a_record())], SIGNATURE).frame, parse([], SIGNATURE).frame
+    assert full.dtypes.to_dict() == empty.dtypes.to_dict()
+    assert len(empty) == 0

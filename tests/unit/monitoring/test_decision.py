@@ -1,0 +1,189 @@
+"""One row per rule of the operating decision, one signal flipped each."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml_platform.monitoring.decision import (
+    CaptureQuality,
+    DecisionPolicy,
+    OperatingDecision,
+    decide_operation,
+    measure_quality,
+)
+from ml_platform.monitoring.drift import DriftReport
+from ml_platform.monitoring.performance import PerformanceReport
+from tests.unit.monitoring.builders import (
+    NOW,
+    a_baseline,
+    a_drift_report,
+    a_performance_report,
+    a_signal,
+    good_quality,
+    too_early,
+    traffic,
+)
+
+POLICY = DecisionPolicy()
+FELL = a_performance_report(ranking_fell=True, failures=("average precision 0.40 against 0.66",))
+MISCALIBRATED = a_performance_report(miscalibrated=True, failures=("calibration error 0.09 > 0.05",))
+DRIFTED = a_drift_report(a_signal("amount", 0.9))
+UNJUDGED_DRIFT = a_drift_report(judged=False, signals=(), failures=("captured rows 10 < 1000: too early to tell",))
+
+
+def decided(
+    drift: DriftReport | None = None,
+    performance: PerformanceReport | None = None,
+    quality: CaptureQuality | None = None,
+    **arguments: Any,
+) -> OperatingDecision:
+    return decide_operation(
+        drift or a_drift_report(),
+        performance or a_performance_report(),
+        quality or good_quality(),
+        POLICY,
+        decided_at=NOW,
+        **arguments,
+    )
+
+
+def test_when_all_is_well_nothing_is_called_for() -> None:
+    decision = decided()
+    assert decision.action == "nothing"
+    assert decision.reasons == ("performance holds on matured labels", "no signal has drifted")
+
+
+@pytest.mark.parametrize(
+    ("quality", "reason"),
+    [
+        ({"rejected": 51}, "51 of 5051 captured requests cannot be read"),
+        ({"rows": 0, "rejected": 1}, "1 of 1 captured requests cannot be read"),
+        ({"invalid_scores": 1}, "1 of 5000 scores are not a number in [0, 1]"),
+        ({"missing_jumps": {"amount": 0.051}}, "amount: missing values rose by 5.1%"),
+    ],
+)
+def test_broken_data_is_fixed_before_anything_else(quality: dict[str, Any], reason: str) -> None:
+    for performance in (a_performance_report(), FELL, MISCALIBRATED, too_early()):
+        decision = decided(DRIFTED, performance, good_quality(**quality))
+        assert decision.action == "fix_data"
+        assert decision.reasons[0] == reason
+
+
+@pytest.mark.parametrize("quality", [{"rejected": 50}, {"missing_jumps": {"amount": 0.05}}])
+def test_data_just_good_enough_is_no_reason(quality: dict[str, Any]) -> None:
+    assert decided(quality=good_quality(**quality)).action == "nothing"
+
+
+def test_a_loss_on_matured_labels_is_retrained() -> None:
+    decision = decided(performance=FELL)
+    assert decision.action == "retrain"
+    assert decision.reasons == FELL.failures
+
+
+def test_a_model_that_never_held_is_rolled_back() -> None:
+    decision = decided(performance=FELL, held_before=False)
+    assert decision.action == "roll_back"
+    assert "performance never held since this model went live" in decision.reasons
+
+
+def test_a_model_that_holds_is_not_rolled_back() -> None:
+    assert decided(held_before=False).action == "nothing"
+
+
+def test_calibration_alone_calls_for_another_threshold() -> None:
+    for drift in (a_drift_report(), a_drift_report(a_signal("score", 0.4))):
+        decision = decided(drift, MISCALIBRATED)
+        assert decision.action == "rethreshold"
+        assert MISCALIBRATED.failures[0] in decision.reasons
+
+
+def test_a_loss_outweighs_calibration() -> None:
+    both = FELL.model_copy(update={"miscalibrated": True})
+    assert decided(performance=both).action == "retrain"
+
+
+def test_drift_without_labels_proposes_retraining() -> None:
+    decision = decided(DRIFTED, too_early())
+    assert decision.action == "retrain"
+    assert decision.reasons == (
+        "amount: PSI 0.900 > 0.25",
+        "proposed on drift alone, labels cannot tell yet: the gate decides",
+        "matured rows 0: too early to tell",
+    )
+
+
+def test_drift_while_matured_performance_holds_is_no_reason() -> None:
+    decision = decided(DRIFTED)
+    assert decision.action == "nothing"
+    assert decision.reasons == ("inputs moved, but performance holds on matured labels", "amount: PSI 0.900 > 0.25")
+
+
+def test_labels_of_a_small_part_of_the_traffic_do_not_outvote_drift() -> None:
+    assert decided(DRIFTED, a_performance_report(served=20_000)).action == "retrain"
+
+
+def test_a_performance_that_cannot_be_read_does_not_outvote_drift() -> None:
+    unreadable = a_performance_report(failures=("loss of average precision unavailable: the gate's figure is unknown",))
+    assert decided(DRIFTED, unreadable).action == "retrain"
+
+
+@pytest.mark.parametrize(
+    ("drift", "performance"),
+    [(UNJUDGED_DRIFT, too_early()), (UNJUDGED_DRIFT, a_performance_report()), (a_drift_report(), too_early())],
+)
+def test_what_is_unknown_is_listed_and_is_no_all_clear(drift: DriftReport, performance: PerformanceReport) -> None:
+    decision = decided(drift, performance)
+    assert decision.action == "nothing"
+    for failure in (*drift.failures, *performance.failures):
+        assert failure in decision.reasons
+
+
+def test_a_warning_is_no_reason() -> None:
+    assert decided(a_drift_report(a_signal("amount", 0.2, level="warning")), too_early()).action == "nothing"
+
+
+def test_quality_nobody_looked_at_is_said() -> None:
+    decision = decide_operation(a_drift_report(), a_performance_report(), None, POLICY, decided_at=NOW)
+    assert "quality of the captured data unknown: nobody looked" in decision.reasons
+
+
+def test_no_reason_is_said_twice() -> None:
+    for decision in (decided(DRIFTED, FELL), decided(DRIFTED, too_early()), decided(DRIFTED, MISCALIBRATED)):
+        assert len(set(decision.reasons)) == len(decision.reasons)
+
+
+def test_the_figures_weighed_are_kept_and_unknown_ones_are_absent() -> None:
+    known = decided(DRIFTED).evidence
+    assert known["highest_psi"] == 0.9
+    assert known["average_precision_loss"] == pytest.approx(0.01)
+    unknown = decided(UNJUDGED_DRIFT, too_early()).evidence
+    assert unknown == {"matured_share": 0, "rejected_requests": 0}
+
+
+def test_a_decision_survives_json_unchanged() -> None:
+    decision = decided(DRIFTED, FELL)
+    assert OperatingDecision.model_validate_json(decision.model_dump_json()) == decision
+
+
+def test_quality_of_sound_traffic_is_good() -> None:
+    quality = measure_quality(traffic(2_000), 0, a_baseline())
+    assert (quality.rows, quality.invalid_scores, quality.missing_jumps) == (2_000, 0, {})
+
+
+def test_quality_sees_missing_values_beyond_the_baseline() -> None:
+    usual = a_baseline(amount=np.where(np.arange(20_000) % 5 == 0, np.nan, 1.0))
+    captured = traffic(1_000, amount=np.where(np.arange(1_000) % 2 == 0, np.nan, 1.0))
+    assert measure_quality(captured, 0, usual).missing_jumps == {"amount": pytest.approx(0.3)}
+    assert measure_quality(captured.drop(columns="is_weekend"), 0, usual).missing_jumps["is_weekend"] == 1
+
+
+def test_quality_sees_scores_that_are_no_probabilities() -> None:
+    captured = traffic(1_000)
+    captured.loc[:2, "score"] = [np.nan, -0.1, 1.1]
+    assert measure_quality(captured, 0, a_baseline()).invalid_scores == 3
+
+
+def test_quality_of_no_traffic_says_nothing_against_it() -> None:
+    quality = measure_quality(traffic(1).head(0), 0, a_baseline())
+    assert (quality.rows, quality.missing_jumps) == (0, {})
