@@ -1,6 +1,7 @@
 """``ml-platform approve``: a person's decision about a model package, after a look at its figures."""
 
 import getpass
+import os
 
 import typer
 from rich.table import Table
@@ -33,12 +34,18 @@ def run_approve(model: str, version: int | None, *, reject: bool, reason: str, y
             out.print("Nothing was changed.")
             raise typer.Exit(1)
         decide = model_package.reject if reject else model_package.approve
-        decided = decide(
-            settings.region, package.arn, getpass.getuser(), reason.strip() or "reviewed on the command line"
-        )
+        decided = decide(settings.region, package.arn, reviewer(), reason.strip() or "reviewed on the command line")
     out.print(f"Version {decided.version} of {model} is [bold]{decided.status}[/bold].")
     if not reject:
         out.print(f"While `ml-platform dev` runs, it is deployed by itself; `ml-platform status {model}` shows when.")
+
+
+def reviewer() -> str:
+    """Return who decides: the name of the user this runs as."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without an entry, as in many containers
+        return f"user {os.getuid()}"
 
 
 def find_package(model: str, packages: list[ModelPackage], version: int | None) -> ModelPackage:
@@ -63,6 +70,9 @@ def find_package(model: str, packages: list[ModelPackage], version: int | None) 
 def describe(model: str, package: ModelPackage) -> Table:
     """Return what a reviewer needs to see of a package."""
     table = Table(title=f"{model}, version {package.version}", title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim")
+    # Addresses and fingerprints are there to be copied: break them rather than cut them off.
+    table.add_column(overflow="fold")
     table.add_row("status", package.status)
     if package.approval_description:
         table.add_row("decided", package.approval_description)

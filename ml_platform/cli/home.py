@@ -66,7 +66,7 @@ class AlreadyRunningError(ConfigurationError):
     def __init__(self, home: Path, purpose: str, owner: str) -> None:
         self.owner = owner
         super().__init__(
-            f"The {purpose} of {home} is already run by {owner}. Wait for it or stop it. To run a second platform "
+            f"In {home} {owner} already runs the {purpose}. Wait for it or stop it. To run a second platform "
             f"beside it, set ML_PLATFORM_HOME and the ports: ML_PLATFORM_GROUND_PORT, ML_PLATFORM_SAGEMAKER_PORT, "
             f"ML_PLATFORM_DAGSTER_PORT."
         )

@@ -3,6 +3,7 @@
 Each command lives in a module of its own, imported when it is called: ``--help`` answers at once.
 """
 
+import logging
 import signal
 import sys
 import threading
@@ -29,6 +30,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         _end_cleanly_on_signals()
+        _keep_other_peoples_warnings_quiet()
         try:
             return super().invoke(ctx)
         except MLPlatformError as error:
@@ -46,6 +48,13 @@ def _end_cleanly_on_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+
+
+def _keep_other_peoples_warnings_quiet() -> None:
+    """Show no warnings of libraries: importing Feast turns all deprecations on. ``python -W default`` shows them."""
+    if not sys.warnoptions:
+        logging.captureWarnings(capture=True)
+        logging.getLogger("py.warnings").propagate = False
 
 
 app = typer.Typer(

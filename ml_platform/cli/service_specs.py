@@ -90,7 +90,8 @@ def dagster_ui(settings: Settings) -> Service:
         health="/server_info",
         command=(
             *(sys.executable, "-m", "dagster", "dev", *target),
-            *("-h", LOOPBACK, "-p", str(settings.dagster_port)),
+            # At the level of `info` the daemon writes several lines a second; the UI shows the same by tick.
+            *("-h", LOOPBACK, "-p", str(settings.dagster_port), "--log-level", "warning"),
         ),
         environment=local_environment(settings),
         stop_seconds=20,

@@ -29,7 +29,7 @@ def run_status(model: str | None, *, as_json: bool) -> None:
     models = [require_model(model)] if model else known_models()
     settings = Settings.load()
     if not as_json:
-        out.print(services_line(settings))
+        out.print(services_table(settings))
     with attached(settings):
         found = [model_status(settings, name) for name in models]
     if as_json:
@@ -39,17 +39,18 @@ def run_status(model: str | None, *, as_json: bool) -> None:
         out.print(Panel(render(status), title=f"[bold]{status.model}[/bold]", title_align="left"))
 
 
-def services_line(settings: Settings) -> Text:
-    """Say in one line which services run, and where the UI is."""
+def services_table(settings: Settings) -> Table:
+    """Say which services run and where."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     if chosen_by_caller():
-        return Text("Services: as AWS_ENDPOINT_URL and the AWS configuration say")
+        table.add_row("services as AWS_ENDPOINT_URL and your AWS configuration say")
+        return table
     settings = running_settings(settings)
-    line = Text("Services: ")
     for service in (*local_services(settings), dagster_ui(settings)):
         up = is_running(settings.home, service)
-        line.append(f"{service.title} ")
-        line.append(f"up on http://127.0.0.1:{service.port}   " if up else "down   ", "green" if up else "yellow")
-    return line
+        state = Text("up", "green") if up else Text("down", "yellow")
+        table.add_row(service.title, state, f"http://127.0.0.1:{service.port}" if up else "")
+    return table
 
 
 def render(status: ModelStatus) -> Table:

@@ -80,7 +80,10 @@ def test_a_service_left_over_by_a_killed_command_is_stopped_and_replaced(prepare
 def test_a_second_command_is_refused_or_attaches_and_leaves_the_services_running(only_ground: LocalServices) -> None:
     settings = only_ground.settings
     services = (ground(settings),)
-    with pytest.raises(AlreadyRunningError, match="already run by"), LocalServices(settings, services=services):
+    with (
+        pytest.raises(AlreadyRunningError, match="already runs the services"),
+        LocalServices(settings, services=services),
+    ):
         pass
     elsewhere = settings.model_copy(update={"ground_port": 1024})
     with LocalServices(elsewhere, services=services, reuse=True) as second:
