@@ -4,20 +4,24 @@ Pure. Rules, in order; the first that applies decides, and every signal's reason
 
 1. Requests that cannot be read, scores that are no probabilities, or values suddenly missing: ``fix_data``.
    Retraining on broken data makes it worse, and every other signal is void.
-2. Performance fell on matured labels: ``roll_back`` when this model never held since it went live, else ``retrain``.
+2. Performance fell on matured labels: ``roll_back`` when this model never held and an earlier one did, else
+   ``retrain``.
 3. The ranking holds but the calibration does not: ``rethreshold``.
 4. Drift that labels are too young to tell about: ``retrain``, as a proposal; the gate decides what comes of it.
    Drift while matured performance holds is no reason: inputs move all the time.
 5. Else ``nothing``. What could not be read is still listed: unknown is no all-clear.
+
+A report about a package that is no longer live says nothing about the one that is: it counts as unknown.
 """
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.modeling.baseline import Baseline
+from ml_platform.modeling.metrics import ModelMetrics
 from ml_platform.modeling.schema import SCORE
 from ml_platform.monitoring.drift import DriftReport
 from ml_platform.monitoring.performance import PerformanceReport
@@ -33,6 +37,9 @@ class DecisionPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    min_requests: int = Field(
+        default=100, gt=0, description="Fewer captured requests than this say nothing about a share of them."
+    )
     max_rejected_share: float = Field(default=0.01, ge=0, le=1, description="Captured lines that cannot be read.")
     max_invalid_score_share: float = Field(
         default=0.0, ge=0, le=1, description="Scores that are not a number in [0, 1]; the contract allows none."
@@ -82,11 +89,12 @@ def measure_quality(captured: "pd.DataFrame", rejected: int, baseline: Baseline)
         now = float(captured[name].isna().mean()) if name in captured.columns else 1.0
         if len(captured) and now > before:
             jumps[name] = now - before
-    invalid = int((~captured[SCORE].between(0.0, 1.0)).sum())
+    # No score at all is as far from a probability as a score can be.
+    invalid = int((~captured[SCORE].between(0.0, 1.0)).sum()) if SCORE in captured.columns else len(captured)
     return CaptureQuality(rows=len(captured), rejected=rejected, invalid_scores=invalid, missing_jumps=jumps)
 
 
-def decide_operation(
+def decide_operation(  # keyword-only, each is one piece of evidence
     drift: DriftReport,
     performance: PerformanceReport,
     quality: CaptureQuality | None,
@@ -94,6 +102,8 @@ def decide_operation(
     *,
     decided_at: datetime,
     held_before: bool = True,
+    another_held: bool = True,
+    live_package_arn: str | None = None,
 ) -> OperatingDecision:
     """Weigh all signals.
 
@@ -103,9 +113,13 @@ def decide_operation(
         quality: Whether the captured data can be trusted; None when nobody looked.
         policy: The limits.
         decided_at: The present instant.
-        held_before: Whether this model's performance ever held since it went live; if not, it should not be there.
+        held_before: Whether this package's performance ever held; if not, it should not be there.
+        another_held: Whether that of an earlier package did; if not, there is nothing to roll back to.
+        live_package_arn: The package that is live; reports about any other are void. None when it is theirs.
     """
-    action, lead = _weigh(drift, performance, quality, policy, held_before=held_before)
+    live = live_package_arn or performance.package_arn
+    drift, performance = _about_live(drift, live), _about_live(performance, live)
+    action, lead = _weigh(drift, performance, quality, policy, held_before=held_before, another_held=another_held)
     unread = () if quality else ("quality of the captured data unknown: nobody looked",)
     # Every reason once, in the order in which it weighed.
     reasons = dict.fromkeys([*lead, *drift.failures, *performance.failures, *unread])
@@ -118,6 +132,29 @@ def decide_operation(
     )
 
 
+Report = TypeVar("Report", DriftReport, PerformanceReport)
+
+
+def _about_live(report: Report, live_package_arn: str) -> Report:
+    """The report, or one that knows nothing when it is about another package."""
+    if report.package_arn == live_package_arn:
+        return report
+    kind = "drift report" if isinstance(report, DriftReport) else "performance report"
+    stale = (
+        f"the {kind} is about {_version(report.package_arn)}, but {_version(live_package_arn)} is live: make it anew"
+    )
+    nothing = (
+        {"signals": (), "unknown": ()}
+        if isinstance(report, DriftReport)
+        else {"matured": ModelMetrics(window=None, rows=0, positives=0), "ranking_fell": False, "miscalibrated": False}
+    )
+    return report.model_copy(update={**nothing, "judged": False, "failures": (stale,)})
+
+
+def _version(package_arn: str) -> str:
+    return package_arn.rpartition(":")[2]
+
+
 Weighed = tuple[Action, tuple[str, ...]]
 
 
@@ -128,12 +165,15 @@ def _weigh(
     policy: DecisionPolicy,
     *,
     held_before: bool,
+    another_held: bool,
 ) -> Weighed:
     if quality and (broken := tuple(_broken_data(quality, policy))):
         return "fix_data", broken
+    if performance.ranking_fell and not held_before and another_held:
+        never = "this package's performance never held, an earlier one's did: reject it, the earlier one goes live"
+        return "roll_back", (*performance.failures, never)
     if performance.ranking_fell:
-        never = "performance never held since this model went live"
-        return ("retrain", performance.failures) if held_before else ("roll_back", (*performance.failures, never))
+        return "retrain", performance.failures
     if performance.miscalibrated:
         return "rethreshold", (*performance.failures, "the ranking holds: retraining is not called for")
     return _weigh_drift(drift, performance, policy)
@@ -157,12 +197,12 @@ def _all_quiet(drift: DriftReport, performance: PerformanceReport) -> Iterator[s
 
 def _broken_data(quality: CaptureQuality, policy: DecisionPolicy) -> Iterator[str]:
     seen = quality.rows + quality.rejected
-    if seen and quality.rejected / seen > policy.max_rejected_share:
+    if seen >= policy.min_requests and quality.rejected / seen > policy.max_rejected_share:
         yield f"{quality.rejected} of {seen} captured requests cannot be read"
     if quality.rows and quality.invalid_scores / quality.rows > policy.max_invalid_score_share:
         yield f"{quality.invalid_scores} of {quality.rows} scores are not a number in [0, 1]"
     for name, jump in sorted(quality.missing_jumps.items()):
-        if jump > policy.max_missing_jump:
+        if quality.rows >= policy.min_requests and jump > policy.max_missing_jump:
             yield f"{name}: missing values rose by {jump:.1%}"
 
 

@@ -110,6 +110,8 @@ def judge_performance(
     import pandas as pd
 
     once = served.drop_duplicates("transaction_id", keep="first")
+    # A frame without rows may have columns without a type.
+    once = once.assign(event_time=pd.to_datetime(once["event_time"], utc=True))
     old_enough = once[once["event_time"] <= as_of - pd.Timedelta(days=policy.maturity_days)]
     rows = old_enough.merge(_as_known(labels, as_of), on="transaction_id", how="inner")
     days = rows["event_time"].dt.date
@@ -141,6 +143,7 @@ def judge_performance(
 
 
 def _as_known(labels: "pd.DataFrame", as_of: datetime) -> "pd.DataFrame":
+    labels = labels.dropna(subset=["label"])
     if "known_time" in labels.columns:
         labels = labels[labels["known_time"] <= as_of].sort_values(["known_time", "label"], kind="stable")
     return labels.drop_duplicates("transaction_id", keep="last")[["transaction_id", "label"]]

@@ -1,6 +1,7 @@
 """Captured traffic: parsed by the hour, held against the baseline and against labels as they become known."""
 
 import io
+import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_platform.modeling.artifact import Artifact
-    from ml_platform.monitoring.capture import CaptureBatch
+    from ml_platform.monitoring.capture import CaptureBatch, Reject
     from ml_platform.monitoring.decision import OperatingDecision
     from ml_platform.monitoring.drift import DriftPolicy, DriftReport
     from ml_platform.monitoring.performance import PerformancePolicy, PerformanceReport
@@ -51,7 +52,10 @@ class TrafficMonitor(PlatformResource):
         for variant in {key.removeprefix(root).split("/")[0] for key in store.keys(root)}:
             hourly = f"{root}{variant}/{hour:%Y/%m/%d/%H}/"
             variants[variant] = [
-                line for key in store.keys(hourly) for line in store.get(key).decode(errors="replace").splitlines()
+                # Not splitlines(): it also breaks at characters that JSON allows inside a string.
+                line
+                for key in store.keys(hourly)
+                for line in store.get(key).decode(errors="replace").split("\n")
             ]
         signature = self._model_behind(self.live(model)).pipeline.signature
         batches = [parse(lines, signature, variant) for variant, lines in sorted(variants.items())]
@@ -59,7 +63,7 @@ class TrafficMonitor(PlatformResource):
         buffer = io.BytesIO()
         batch.frame.to_parquet(buffer, index=False)
         store.put(names.captured_traffic(model, hour), buffer.getvalue())
-        store.put_json(names.captured_rejects(model, hour), list(batch.rejected))
+        store.put_json(names.captured_rejects(model, hour), [_as_json(reject) for reject in batch.rejects])
         return batch
 
     def judge_drift(self, model: str, window: timedelta, policy: "DriftPolicy") -> "DriftReport":
@@ -80,21 +84,26 @@ class TrafficMonitor(PlatformResource):
     def judge_performance(self, model: str, window: timedelta, policy: "PerformancePolicy") -> "PerformanceReport":
         """Hold the scores that the live model served against the labels known by the newest landed midnight."""
         from ml_platform.monitoring.performance import judge_performance
+        from ml_platform.monitoring.track_record import TrackRecord
+        from ml_platform.resources.feature_store import FeatureStore
 
         live = self.live(model)
+        as_of = FeatureStore().newest_midnight()
         served = self._with_payments(self._served(model, live, window))
-        as_of, labels = self._labels_of(served)
-        reference = live.package.properties.get("average_precision")
         report = judge_performance(
             served,
-            labels,
-            float(reference) if reference else None,
+            self._labels_of(served, as_of),
+            _figure(live, "average_precision"),
             policy,
             model=model,
             package_arn=live.package.arn,
             as_of=as_of,
+            reference_calibration_error=_figure(live, "calibration_error"),
         )
-        self.manifests(model).write("performance_report", report)
+        manifests = self.manifests(model)
+        manifests.write("performance_report", report)
+        record = manifests.find(TRACK_RECORD, TrackRecord) or TrackRecord()
+        manifests.write(TRACK_RECORD, record.with_report(report))
         return report
 
     def decide(self, model: str, window: timedelta) -> "OperatingDecision":
@@ -102,17 +111,22 @@ class TrafficMonitor(PlatformResource):
         from ml_platform.monitoring.decision import DecisionPolicy, decide_operation, measure_quality
         from ml_platform.monitoring.drift import DriftReport
         from ml_platform.monitoring.performance import PerformanceReport
+        from ml_platform.monitoring.track_record import TrackRecord
 
         manifests = self.manifests(model)
         live = self.live(model)
         captured = self._served(model, live, window)
-        quality = measure_quality(captured, self._rejected(model, window), self._model_behind(live).baseline)
+        quality = measure_quality(captured, self._rejected(model, live, window), self._model_behind(live).baseline)
+        record = manifests.find(TRACK_RECORD, TrackRecord) or TrackRecord()
         decision = decide_operation(
             manifests.read("drift_report", DriftReport),
             manifests.read("performance_report", PerformanceReport),
             quality,
             DecisionPolicy(),
             decided_at=utc_now(),
+            held_before=record.held_before(live.package.arn),
+            another_held=record.another_held(live.package.arn),
+            live_package_arn=live.package.arn,
         )
         manifests.write("operating_decision", decision)
         return decision
@@ -135,31 +149,68 @@ class TrafficMonitor(PlatformResource):
                 f"No captured traffic of {model} in the last {window}. Materialize {model}/captured_traffic."
             )
         rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
-        return rows[rows["inference_time"] >= pd.Timestamp(live.since).floor("s")].reset_index(drop=True)
+        return rows[rows["inference_time"] >= _from(live)].reset_index(drop=True)
 
-    def _rejected(self, model: str, window: timedelta) -> int:
-        keys = [names.captured_rejects(model, hour) for hour in _hours(window)]
-        return sum(len(self.store.get_json(key)) for key in keys if self.store.exists(key))
+    def _rejected(self, model: str, live: "LivePackage", window: timedelta) -> int:
+        """Lines of the live model that could not be read.
+
+        An earlier model's lines need not fit the live one's signature: to replace a model breaks no data. A line
+        whose time cannot be read counts unless its whole hour is from before the swap.
+        """
+        since = _from(live)
+        count = 0
+        for hour in _hours(window):
+            try:
+                rejects = self.store.get_json(names.captured_rejects(model, hour))
+            except ObjectNotFoundError:
+                continue
+            end = hour + timedelta(hours=1)
+            times = (reject["inference_time"] for reject in rejects)
+            count += sum(datetime.fromisoformat(at) >= since if at else end > since for at in times)
+        return count
 
     def _with_payments(self, served: "pd.DataFrame") -> "pd.DataFrame":
         """Join served scores to the payments they were for, by inference id."""
+        from ml_platform.monitoring.capture import answers_to_one_payment
         from ml_platform.scoring.transaction import inference_id
 
         table = DailyTable(self.store, "payments/transactions")
         days = table.days()
-        payments = table.read(days[0], days[-1]).select("transaction_id", "customer_id", "event_time").to_pandas()
+        columns = ("transaction_id", "customer_id", "event_time")
+        payments = table.read(days[0], days[-1], columns).to_pandas()
         payments["inference_id"] = payments["transaction_id"].map(inference_id)
-        return payments.merge(served[["inference_id", "score"]], on="inference_id", how="inner")
+        # The answers are on the left, because their order, first answer first, is what must survive.
+        answers = answers_to_one_payment(served)[["inference_id", "score"]]
+        return answers.merge(payments, on="inference_id", how="inner")
 
-    def _labels_of(self, served: "pd.DataFrame") -> "tuple[datetime, pd.DataFrame]":
-        """Return the newest landed midnight and the labels of the served payments that were known by then."""
+    def _labels_of(self, served: "pd.DataFrame", as_of: datetime) -> "pd.DataFrame":
+        """Return the labels of the served payments that were known by then."""
         from ml_platform.features.labels import labels_as_known
-        from ml_platform.resources.feature_store import FeatureStore
 
-        as_of = FeatureStore().newest_midnight()
         first = served["event_time"].min() if len(served) else as_of
-        known = labels_as_known(self.store, as_of, first.date(), as_of.date())
-        return as_of, known.to_pandas()
+        return labels_as_known(self.store, as_of, first.date(), as_of.date()).to_pandas()
+
+
+TRACK_RECORD = "performance_track_record"
+
+
+def _from(live: "LivePackage") -> datetime:
+    """The instant from which captured lines are the live model's; SageMaker writes their time in whole seconds."""
+    return live.since.replace(microsecond=0)
+
+
+def _figure(live: "LivePackage", metric: str) -> float | None:
+    """A figure that the package carries from the gate; None when it carries none that is a number."""
+    try:
+        value = float(live.package.properties[metric])
+    except (KeyError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _as_json(reject: "Reject") -> dict[str, str | None]:
+    at = reject.inference_time
+    return {"reason": reject.reason, "inference_time": at.isoformat() if at else None}
 
 
 def _hours(window: timedelta) -> list[datetime]:
@@ -177,6 +228,6 @@ def _joined(batches: "list[CaptureBatch]") -> "CaptureBatch":
     frames = [batch.frame for batch in batches if len(batch.frame)] or [batches[0].frame]
     return CaptureBatch(
         pd.concat(frames, ignore_index=True),
-        tuple(reason for batch in batches for reason in batch.rejected),
+        tuple(reject for batch in batches for reject in batch.rejects),
         sum(batch.synthetic for batch in batches),
     )
