@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_parts, fingerprint_tree
 from ml_platform.core.settings import Settings
+from ml_platform.features.lean_feast import import_lean_feast
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -44,9 +45,9 @@ def apply(settings: Settings) -> bool:
         registry = settings.feast_home / "registry.db"
         if registry.exists() and applied.exists() and applied.read_text() == current:
             return False
+        store = _open(settings)
         from feature_repo.definitions import DEFINITIONS
 
-        store = _open(settings)
         with warnings.catch_warnings():
             # Feast calls on-demand views slow offline. Ours are measured: a second per 100,000 rows.
             warnings.filterwarnings("ignore", "On demand feature view is an experimental", RuntimeWarning)
@@ -65,6 +66,7 @@ def definitions_fingerprint(settings: Settings) -> str:
 
 
 def _open(settings: Settings) -> "FeatureStore":
+    import_lean_feast()
     import yaml  # type: ignore[import-untyped]
     from feast import FeatureStore, RepoConfig
 
