@@ -10,7 +10,7 @@ import pytest
 
 from ml_platform.modeling import codec
 from ml_platform.modeling.contract import CSV, JSON
-from ml_platform.monitoring.capture import parse
+from ml_platform.monitoring.capture import answers_to_one_payment, parse
 from tests.unit.monitoring.builders import FEATURES, SIGNATURE
 
 AWKWARD = (0.1 + 0.2, 1.0, 1e-9)
@@ -133,3 +133,49 @@ def test_no_traffic_is_an_empty_frame_with_the_columns_of_traffic() -> None:
     full, empty = parse([json.dumps(a_record())], SIGNATURE).frame, parse([], SIGNATURE).frame
     assert full.dtypes.to_dict() == empty.dtypes.to_dict()
     assert len(empty) == 0
+
+
+@pytest.mark.parametrize("probe", ["smoke-test", "steady-17"])
+def test_a_probe_of_an_earlier_model_is_still_a_probe(probe: str) -> None:
+    record = with_side("endpointInput", data='{"instances": [{"another_feature": 1}]}') | metadata(inferenceId=probe)
+    batch = parse([json.dumps(record)], SIGNATURE)
+    assert (batch.synthetic, batch.rejected) == (1, ())
+
+
+@pytest.mark.parametrize("payment", ["smoke-tested", "steady-eddie", "my-smoke-test"])
+def test_a_payment_that_is_named_like_a_probe_is_a_payment(payment: str) -> None:
+    assert len(parse([json.dumps(a_record(**metadata(inferenceId=payment)))], SIGNATURE).frame) == 1
+
+
+def test_a_reject_keeps_its_time_where_it_has_one() -> None:
+    lines = [json.dumps(with_side("endpointOutput", data="oops")), "{"]
+    first, second = parse(lines, SIGNATURE).rejects
+    assert first.inference_time == datetime(2022, 2, 14, 17, 25, 49, tzinfo=UTC)
+    assert second.inference_time is None
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "1970-01-01T00:00:00"])
+def test_a_time_that_cannot_be_right_costs_only_its_own_line(time: str) -> None:
+    batch = parse([json.dumps(a_record(**metadata(inferenceTime=time))), json.dumps(a_record())], SIGNATURE)
+    assert (len(batch.frame), len(batch.rejected)) == (1, 1)
+
+
+def test_times_are_read_in_utc_whatever_their_zone() -> None:
+    times = ["2022-02-14T19:25:49+02:00", "2022-02-14T17:25:49", "2022-02-14T17:25:49.000Z"]
+    frame = parse([json.dumps(a_record(**metadata(inferenceTime=time))) for time in times], SIGNATURE).frame
+    assert set(frame["inference_time"]) == {datetime(2022, 2, 14, 17, 25, 49, tzinfo=UTC)}
+
+
+def test_scores_are_tied_to_payments_only_where_that_is_certain() -> None:
+    several = codec.encode_instances([dict.fromkeys(FEATURES, 1.0)] * 2).decode()
+    batch = with_side("endpointInput", data=several) | metadata(eventId="e-2", inferenceId="t-2")
+    batch["captureData"]["endpointOutput"]["data"] = codec.encode_response([0.1, 0.2], 0.5, JSON)[0].decode()
+    records = [
+        a_record(**metadata(eventId="e-4", inferenceId="t-4", inferenceTime="2022-02-14T18:00:00Z")),
+        a_record(),
+        batch,
+        a_record(**metadata(eventId="e-3", inferenceId="")),
+    ]
+    frame = parse([json.dumps(record) for record in records], SIGNATURE).frame
+    assert len(frame) == 5
+    assert answers_to_one_payment(frame)["inference_id"].tolist() == ["t-1", "t-4"]

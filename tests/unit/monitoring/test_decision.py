@@ -16,6 +16,7 @@ from ml_platform.monitoring.drift import DriftReport
 from ml_platform.monitoring.performance import PerformanceReport
 from tests.unit.monitoring.builders import (
     NOW,
+    PACKAGE,
     a_baseline,
     a_drift_report,
     a_performance_report,
@@ -58,7 +59,7 @@ def test_when_all_is_well_nothing_is_called_for() -> None:
     ("quality", "reason"),
     [
         ({"rejected": 51}, "51 of 5051 captured requests cannot be read"),
-        ({"rows": 0, "rejected": 1}, "1 of 1 captured requests cannot be read"),
+        ({"rows": 0, "rejected": 100}, "100 of 100 captured requests cannot be read"),
         ({"invalid_scores": 1}, "1 of 5000 scores are not a number in [0, 1]"),
         ({"missing_jumps": {"amount": 0.051}}, "amount: missing values rose by 5.1%"),
     ],
@@ -70,7 +71,15 @@ def test_broken_data_is_fixed_before_anything_else(quality: dict[str, Any], reas
         assert decision.reasons[0] == reason
 
 
-@pytest.mark.parametrize("quality", [{"rejected": 50}, {"missing_jumps": {"amount": 0.05}}])
+@pytest.mark.parametrize(
+    "quality",
+    [
+        {"rejected": 50},
+        {"missing_jumps": {"amount": 0.05}},
+        {"rows": 0, "rejected": 99},
+        {"rows": 99, "missing_jumps": {"amount": 0.9}},
+    ],
+)
 def test_data_just_good_enough_is_no_reason(quality: dict[str, Any]) -> None:
     assert decided(quality=good_quality(**quality)).action == "nothing"
 
@@ -81,10 +90,25 @@ def test_a_loss_on_matured_labels_is_retrained() -> None:
     assert decision.reasons == FELL.failures
 
 
-def test_a_model_that_never_held_is_rolled_back() -> None:
+def test_a_model_that_never_held_is_rolled_back_to_one_that_did() -> None:
     decision = decided(performance=FELL, held_before=False)
     assert decision.action == "roll_back"
-    assert "performance never held since this model went live" in decision.reasons
+    assert decision.reasons[0] == FELL.failures[0]
+    assert decision.reasons[1].startswith("this package's performance never held, an earlier one's did")
+
+
+def test_without_a_model_that_held_there_is_nothing_to_roll_back_to() -> None:
+    assert decided(performance=FELL, held_before=False, another_held=False).action == "retrain"
+
+
+def test_reports_about_a_package_that_is_no_longer_live_say_nothing() -> None:
+    decision = decided(DRIFTED, FELL, live_package_arn=f"{PACKAGE[:-1]}2")
+    assert decision.action == "nothing"
+    assert decision.reasons == (
+        "the drift report is about model-package/card-fraud/1, but model-package/card-fraud/2 is live: make it anew",
+        "the performance report is about model-package/card-fraud/1, but model-package/card-fraud/2 is live: make it anew",
+    )
+    assert decided(DRIFTED, FELL, live_package_arn=PACKAGE).action == "retrain"
 
 
 def test_a_model_that_holds_is_not_rolled_back() -> None:
