@@ -104,10 +104,8 @@ def test_without_a_model_that_held_there_is_nothing_to_roll_back_to() -> None:
 def test_reports_about_a_package_that_is_no_longer_live_say_nothing() -> None:
     decision = decided(DRIFTED, FELL, live_package_arn=f"{PACKAGE[:-1]}2")
     assert decision.action == "nothing"
-    assert decision.reasons == (
-        "the drift report is about model-package/card-fraud/1, but model-package/card-fraud/2 is live: make it anew",
-        "the performance report is about model-package/card-fraud/1, but model-package/card-fraud/2 is live: make it anew",
-    )
+    stale = "is about model-package/card-fraud/1, but model-package/card-fraud/2 is live: make it anew"
+    assert decision.reasons == (f"the drift report {stale}", f"the performance report {stale}")
     assert decided(DRIFTED, FELL, live_package_arn=PACKAGE).action == "retrain"
 
 
