@@ -29,6 +29,7 @@ def local_environment(settings: Settings) -> dict[str, str]:
         "NO_PROXY": f"{LOOPBACK},localhost",
         "no_proxy": f"{LOOPBACK},localhost",
         "DAGSTER_HOME": str(settings.dagster_home),
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
         "ML_PLATFORM_HOME": str(settings.home),
     }
 
