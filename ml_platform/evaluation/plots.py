@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ml_platform.core import svg
 from ml_platform.evaluation.report import EvaluationReport
+from ml_platform.modeling import ranking
 from ml_platform.modeling.metrics import UndefinedMetricError, average_precision, calibration_curve
 
 if TYPE_CHECKING:
@@ -92,15 +93,12 @@ def _recall_curve(labels: "np.ndarray", scores: "np.ndarray") -> tuple[Curve, st
     the curve would leave its interesting part out.
     """
     import numpy as np
-    from sklearn.metrics import precision_recall_curve
 
     try:
         area = f"{average_precision(labels, scores):.3f}"
     except UndefinedMetricError:
         return ([], []), "unknown"
-    precision, recall, _ = precision_recall_curve(labels, scores)
-    # The last point, recall 0 with precision 1, is scikit-learn's convention and no threshold's.
-    recall, precision = recall[-2::-1], precision[-2::-1]
+    precision, recall = ranking.precision_recall(labels, scores)
     wanted = np.linspace(0, 1, RECALL_POINTS)
     reached = np.minimum(np.searchsorted(recall, wanted - 1e-12), len(recall) - 1)
     return (wanted.tolist(), precision[reached].tolist()), area

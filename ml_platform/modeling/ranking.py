@@ -1,7 +1,7 @@
-"""Average precision and ROC AUC in plain numpy; equal scores count together.
+"""Average precision, ROC AUC and the curve behind them in plain numpy; equal scores count together.
 
-The training container reports these two and would otherwise load all of scikit-learn for them, which costs a job
-most of a second. Which rows have a defined metric at all is ``metrics``.
+Training jobs and runs would otherwise load all of scikit-learn for them, which costs each more than a second. Which
+rows have a defined metric at all is ``metrics``.
 """
 
 from typing import TYPE_CHECKING
@@ -26,6 +26,12 @@ def roc_auc(labels: "np.ndarray", scores: "np.ndarray") -> float:
     hits, alerts = _cumulated(labels, scores)
     misses = alerts - hits
     return float(np.trapezoid(np.append(0.0, hits), np.append(0.0, misses)) / (hits[-1] * misses[-1]))
+
+
+def precision_recall(labels: "np.ndarray", scores: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
+    """Return precision and recall at each distinct score, highest first; at least one label must be 1."""
+    hits, alerts = _cumulated(labels, scores)
+    return hits / alerts, hits / hits[-1]
 
 
 def _cumulated(labels: "np.ndarray", scores: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":

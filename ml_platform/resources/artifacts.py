@@ -16,8 +16,10 @@ def load_model(store: ObjectStore, uri: str) -> "Artifact":
     Raises:
         ArtifactError: When it is incomplete or was altered.
     """
+    from ml_platform.containers.lean_lightgbm import import_lean_lightgbm
     from ml_platform.modeling.artifact import load_archive
 
+    import_lean_lightgbm()
     with tempfile.TemporaryDirectory() as scratch:
         archive = Path(scratch) / "model.tar.gz"
         store.download(store.key(uri), archive)
