@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from ml_platform.components.automation import when_upstream_is_good
-from ml_platform.components.metadata import numbers, picture, reasons, rows
+from ml_platform.components.metadata import numbers, picture, rows, sentence
 from ml_platform.evaluation import plots
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.model_evaluator import ModelEvaluator
@@ -59,7 +59,7 @@ def build_evaluation_report(model: "ModelPipeline", model_candidate: dg.AssetsDe
                     check_name=PROMOTION_CHECK,
                     passed=evidence.verdict.passed,
                     metadata={
-                        "reasons": reasons(evidence.failures),
+                        "reasons": sentence(evidence.failures),
                         "candidate": evidence.candidate_fingerprint,
                         **numbers(evidence.figures()),
                         **drawn,

@@ -3,6 +3,7 @@
 The UI shows Markdown inline only below 1,000 characters, images included; ``core.svg`` keeps every plot below that.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,9 +31,14 @@ def reasons(failures: tuple[str, ...] | list[str]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(text)
 
 
+def sentence(failures: tuple[str, ...] | list[str]) -> dg.TextMetadataValue:
+    """Reasons of a verdict for a check: its page shows text, but hides any Markdown behind a link."""
+    return dg.MetadataValue.text("; ".join(failures) or "no reason against")
+
+
 def numbers(values: Mapping[str, float | int | None]) -> dict[str, float | int]:
-    """Numbers that the UI plots over time; unknown ones are left out rather than shown as zero."""
-    return {name: value for name, value in values.items() if value is not None}
+    """Numbers that the UI plots over time; unknown ones are left out rather than shown as zero or NaN."""
+    return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
 def link(uri: str) -> dg.PathMetadataValue:

@@ -7,7 +7,7 @@ import dagster as dg
 
 from ml_platform.components import payments
 from ml_platform.components.automation import every_hour
-from ml_platform.components.metadata import numbers, picture, reasons, rows
+from ml_platform.components.metadata import numbers, picture, reasons, rows, sentence
 from ml_platform.core.settings import Settings
 from ml_platform.resources.traffic_monitor import TrafficMonitor
 
@@ -64,7 +64,7 @@ def build_captured_traffic(model: "ModelPipeline", live_endpoint: dg.AssetsDefin
                 dg.AssetCheckResult(
                     check_name="captured_requests_can_be_read",
                     passed=not batch.rejected,
-                    metadata={"reasons": reasons(batch.rejected), "rejected": len(batch.rejected)},
+                    metadata={"reasons": sentence(batch.rejected), "rejected": len(batch.rejected)},
                 )
             ],
         )
@@ -108,7 +108,7 @@ def build_drift_report(model: "ModelPipeline", captured_traffic: dg.AssetsDefini
                     check_name="live_traffic_resembles_the_baseline",
                     passed=report.verdict.passed,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"reasons": reasons(report.failures), **chart, "drifted_signals": len(report.alerts)},
+                    metadata={"reasons": sentence(report.failures), **chart, "drifted_signals": len(report.alerts)},
                 )
             ],
         )
@@ -163,7 +163,7 @@ def build_performance_report(model: "ModelPipeline", captured_traffic: dg.Assets
                     check_name="performance_holds_on_matured_labels",
                     passed=report.verdict.passed,
                     severity=dg.AssetCheckSeverity.ERROR if report.judged else dg.AssetCheckSeverity.WARN,
-                    metadata={"reasons": reasons(report.failures), **figures},
+                    metadata={"reasons": sentence(report.failures), **figures},
                 )
             ],
         )
