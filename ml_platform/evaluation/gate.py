@@ -4,6 +4,7 @@ Pure. Every reason against is listed with its numbers. Computing the figures is 
 package is rolled out, and how, is ``deployment``.
 """
 
+import math
 from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -68,7 +69,7 @@ def decide(
         [
             *_wrong_report(challenger, candidate_fingerprint),
             *_below_floors(challenger, policy),
-            *(_worse_than(challenger, champion, policy) if champion else ()),
+            *(_worse_than(challenger, champion, policy) if champion is not None else ()),
         ]
     )
 
@@ -92,15 +93,22 @@ def _below_floors(report: EvaluationReport, policy: GatePolicy) -> Iterator[str]
         ("card_precision_at_100", policy.min_card_precision_at_100),
     )
     for metric, floor in floors:
-        value = getattr(report, metric)
+        value = _figure(report, metric)
         if value is None:
             yield f"{_spoken(metric)} unavailable: {report.why_unknown(metric)}"
         elif value < floor:
             yield f"{_spoken(metric)} {value:.4f} < {floor:.4f}"
-    if report.calibration_error is None:
+    error = _figure(report, "calibration_error")
+    if error is None:
         yield f"calibration error unavailable: {report.why_unknown('calibration_error')}"
-    elif report.calibration_error > policy.max_calibration_error:
-        yield f"calibration error {report.calibration_error:.4f} > {policy.max_calibration_error:.4f}"
+    elif error > policy.max_calibration_error:
+        yield f"calibration error {error:.4f} > {policy.max_calibration_error:.4f}"
+
+
+def _figure(report: EvaluationReport, metric: str) -> float | None:
+    """A figure of a report; what is not a finite number is unknown, because NaN is neither above nor below a floor."""
+    value: float | None = getattr(report, metric)
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _worse_than(challenger: EvaluationReport, champion: EvaluationReport, policy: GatePolicy) -> Iterator[str]:
@@ -114,7 +122,7 @@ def _worse_than(challenger: EvaluationReport, champion: EvaluationReport, policy
         ("card_precision_at_100", -policy.max_card_precision_loss, None),
     )
     for metric, loss, gain in accepted:
-        ours, theirs = getattr(challenger, metric), getattr(champion, metric)
+        ours, theirs = _figure(challenger, metric), _figure(champion, metric)
         least = loss if gain is None else gain
         if theirs is None:
             yield f"champion's {_spoken(metric)} unavailable: {champion.why_unknown(metric)}"
@@ -130,6 +138,8 @@ _ROUNDING = 1e-12
 
 
 def _different_rows(challenger: EvaluationReport, champion: EvaluationReport) -> Iterator[str]:
+    if champion.role != "champion":
+        yield f"the report beside it is about the {champion.role}, not about the champion: not comparable"
     for field in ("model", "training_set_fingerprint", "window", "rows", "positives"):
         ours, theirs = getattr(challenger, field), getattr(champion, field)
         if ours != theirs:

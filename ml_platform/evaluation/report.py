@@ -55,10 +55,13 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
     Raises:
         ValueError: When the scores are not one per row, or a column is missing.
     """
+    import pandas as pd
+
     missing = [name for name in ("event_time", label) if name not in holdout.columns]
     if missing:
         raise ValueError(f"the holdout lacks {', '.join(missing)}; it has {', '.join(holdout.columns)}")
-    days = holdout["event_time"].dt.date
+    # Days are UTC; and a holdout without rows may have columns without a type.
+    days = pd.to_datetime(holdout["event_time"], utc=True).dt.date
     metrics = measure(
         holdout[label].to_numpy(),
         scores,

@@ -99,11 +99,12 @@ class DriftReport(BaseModel):
         return Verdict(self.failures)
 
     def chart(self) -> str:
-        """The most moved signals as inline bars."""
+        """The most moved signals as inline bars, with lines at the thresholds."""
+        warning, alert = self.thresholds
         return svg.bars(
             [signal.name for signal in self.ranked],
             [signal.corrected_psi for signal in self.ranked],
-            title="PSI by signal",
+            title=f"PSI, warning {warning:g}, alert {alert:g}",
             thresholds=self.thresholds,
         )
 

@@ -1,5 +1,6 @@
 """One row per rule of the promotion gate, one signal flipped each."""
 
+import math
 from datetime import date
 from typing import Any
 
@@ -55,6 +56,16 @@ def test_an_unknown_figure_counts_against(metric: str, spoken: str) -> None:
     )
 
 
+@pytest.mark.parametrize("metric", ["average_precision", "roc_auc", "card_precision_at_100", "calibration_error"])
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_a_figure_that_is_no_number_is_unknown(metric: str, odd: float) -> None:
+    (reason,) = decide(a_report(**{metric: odd}), None, POLICY, CANDIDATE).failures
+    assert reason.endswith("unavailable: not computed")
+    if metric != "calibration_error":
+        (reason,) = decide(a_report(), a_champion(**{metric: odd}), POLICY, CANDIDATE).failures
+        assert reason.startswith("champion's")
+
+
 @pytest.mark.parametrize(
     ("metric", "best", "reason"),
     [
@@ -101,6 +112,14 @@ def test_an_unknown_figure_of_the_champion_counts_against() -> None:
         (
             {"window": (date(2018, 8, 1), date(2018, 8, 7))},
             "window differs: challenger 2018-08-08 to 2018-08-14, champion 2018-08-01 to 2018-08-07: not comparable",
+        ),
+        (
+            {"training_set_fingerprint": "u"},
+            f"training set fingerprint differs: challenger {'t' * 64}, champion u: not comparable",
+        ),
+        (
+            {"role": "challenger"},
+            "the report beside it is about the challenger, not about the champion: not comparable",
         ),
         ({"model": "other"}, "model differs: challenger card_fraud, champion other: not comparable"),
     ],

@@ -58,6 +58,25 @@ def test_an_empty_holdout_gives_a_report_that_says_so() -> None:
     assert report.why_unknown("average_precision") == "no rows"
 
 
+def test_a_holdout_without_rows_or_types_gives_a_report_that_says_so() -> None:
+    report = report_on(pd.DataFrame(columns=["event_time", "customer_id", "label"]), np.array([]))
+    assert (report.window, report.rows, report.positives) == (None, 0, 0)
+
+
+def test_days_are_utc_wherever_the_times_were_written() -> None:
+    holdout, scores = a_holdout()
+    abroad = holdout.assign(event_time=holdout["event_time"].dt.tz_convert("Asia/Tokyo"))
+    assert report_on(abroad, scores) == report_on(holdout, scores)
+
+
+def test_a_missing_label_makes_figures_unknown_and_is_no_genuine_payment() -> None:
+    holdout, scores = a_holdout()
+    holdout.loc[3, "label"] = np.nan
+    report = report_on(holdout, scores)
+    assert (report.average_precision, report.card_precision_at_100, report.brier) == (None, None, None)
+    assert report.why_unknown("roc_auc") == "1 of 2000 labels are neither 0 nor 1"
+
+
 def test_a_holdout_without_the_column_investigators_look_at_has_no_card_precision() -> None:
     holdout, scores = a_holdout()
     report = report_on(holdout, scores, card="terminal_id")

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ml_platform.deployment import smoke
 from ml_platform.modeling import codec
 from ml_platform.modeling.contract import CSV, JSON
 from ml_platform.monitoring.capture import answers_to_one_payment, parse
@@ -102,6 +105,10 @@ def test_a_request_without_an_inference_id_has_none() -> None:
         (with_side("endpointInput", data="!", encoding="BASE64"), "Error: "),
         (with_side("endpointInput", data='{"instances": [{"amount": 1}]}'), "RequestError: row 1 lacks"),
         (with_side("endpointOutput", data='{"predictions": []}'), "ValueError: 1 rows asked, 0 scores answered"),
+        (a_record(**metadata(inferenceTime="9999-12-31T23:59:59Z")), "ValueError: inferenceTime '9999-12-31"),
+        (a_record(**metadata(inferenceTime="0001-01-01T00:00:00+23:00")), "OverflowError"),
+        (with_side("endpointOutput", data='{"predictions": [{"score": 1' + "0" * 400 + "}]}"), "OverflowError"),
+        ("[" * 100_000, "RecursionError"),
         (with_side("endpointOutput", data="oops"), "RequestError: the response is not application/json"),
     ],
 )
@@ -179,3 +186,78 @@ def test_scores_are_tied_to_payments_only_where_that_is_certain() -> None:
     frame = parse([json.dumps(record) for record in records], SIGNATURE).frame
     assert len(frame) == 5
     assert answers_to_one_payment(frame)["inference_id"].tolist() == ["t-1", "t-4"]
+    assert answers_to_one_payment(frame.head(0)).empty
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+PLACES = st.sampled_from(
+    [
+        (),
+        ("captureData",),
+        ("eventMetadata",),
+        ("eventVersion",),
+        ("captureData", "endpointInput"),
+        ("captureData", "endpointInput", "data"),
+        ("captureData", "endpointInput", "encoding"),
+        ("captureData", "endpointInput", "observedContentType"),
+        ("captureData", "endpointOutput"),
+        ("captureData", "endpointOutput", "data"),
+        ("eventMetadata", "eventId"),
+        ("eventMetadata", "inferenceId"),
+        ("eventMetadata", "inferenceTime"),
+    ]
+)
+
+
+@st.composite
+def spoilt_lines(draw: st.DrawFn) -> str:
+    """A captured line with one part replaced by anything or cut off."""
+    record: Any = a_record()
+    place = draw(PLACES)
+    value = draw(JSON_VALUES)
+    if place:
+        *way, last = place
+        target = record
+        for step in way:
+            target = target[step]
+        target[last] = value
+    else:
+        record = value
+    line = json.dumps(record)
+    return line[: draw(st.integers(1, len(line)))] if draw(st.booleans()) else line
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(spoilt_lines() | st.text(min_size=1, max_size=40), max_size=6))
+def test_no_line_is_lost_and_none_stops_the_others_whatever_is_in_it(lines: list[str]) -> None:
+    good = json.dumps(a_record())
+    batch = parse([good, *lines, good], SIGNATURE)
+    written = [line for line in lines if line.strip()]
+    assert len(batch.frame) + len(batch.rejected) + batch.synthetic == len(written) + 2
+    assert len(batch.frame) >= 2
+    assert all(reason and len(reason) < 250 for reason in batch.rejected)
+
+
+@pytest.mark.parametrize("probe", [smoke.INFERENCE_ID, "steady-0", "steady-99"])
+def test_our_own_probes_are_no_payments(probe: str) -> None:
+    batch = parse([json.dumps(a_record(**metadata(inferenceId=probe)))], SIGNATURE)
+    assert (len(batch.frame), batch.rejected, batch.synthetic) == (0, (), 1)
+
+
+def test_a_line_of_a_model_with_other_features_is_rejected_with_its_time() -> None:
+    """In the hour of a swap the earlier model's requests are in the same objects."""
+    older = with_side("endpointInput", data=codec.encode_instances([{"amount": 1.0, "age": 2.0}]).decode())
+    batch = parse([json.dumps(a_record()), json.dumps(older)], SIGNATURE)
+    (reject,) = batch.rejects
+    assert reject.reason == "RequestError: row 1 lacks is_weekend, terminal_fraud_rate_7d; send null if unknown"
+    assert reject.inference_time == datetime(2022, 2, 14, 17, 25, 49, tzinfo=UTC)
+    assert len(batch.frame) == 1
+
+
+def test_a_score_that_is_no_number_is_a_row_for_the_quality_check_to_see() -> None:
+    batch = parse([json.dumps(with_side("endpointOutput", data='{"predictions": [{"score": NaN}]}'))], SIGNATURE)
+    assert batch.frame["score"].isna().tolist() == [True]

@@ -94,19 +94,42 @@ def test_a_model_that_never_held_is_rolled_back_to_one_that_did() -> None:
     decision = decided(performance=FELL, held_before=False)
     assert decision.action == "roll_back"
     assert decision.reasons[0] == FELL.failures[0]
-    assert decision.reasons[1].startswith("this package's performance never held, an earlier one's did")
+    assert "never held, an earlier one's did" in decision.reasons[1]
 
 
-def test_without_a_model_that_held_there_is_nothing_to_roll_back_to() -> None:
-    assert decided(performance=FELL, held_before=False, another_held=False).action == "retrain"
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"held_before": True, "another_held": True},
+        {"held_before": True, "another_held": False},
+        {"held_before": False, "another_held": False},
+    ],
+)
+def test_without_an_earlier_model_known_to_be_better_a_loss_is_retrained(record: dict[str, bool]) -> None:
+    assert decided(performance=FELL, **record).action == "retrain"
 
 
-def test_reports_about_a_package_that_is_no_longer_live_say_nothing() -> None:
-    decision = decided(DRIFTED, FELL, live_package_arn=f"{PACKAGE[:-1]}2")
+OTHER = PACKAGE.replace("/1", "/2")
+STALE = "report is about model-package/card-fraud/1, but model-package/card-fraud/2 is live: make it anew"
+
+
+@pytest.mark.parametrize("performance", [FELL, MISCALIBRATED, a_performance_report()])
+def test_reports_about_a_package_that_is_no_longer_live_call_for_nothing(performance: PerformanceReport) -> None:
+    decision = decided(DRIFTED, performance, live_package_arn=OTHER, held_before=False)
     assert decision.action == "nothing"
-    stale = "is about model-package/card-fraud/1, but model-package/card-fraud/2 is live: make it anew"
-    assert decision.reasons == (f"the drift report {stale}", f"the performance report {stale}")
-    assert decided(DRIFTED, FELL, live_package_arn=PACKAGE).action == "retrain"
+    assert decision.reasons == (f"the drift {STALE}", f"the performance {STALE}")
+    assert decision.evidence == {"matured_share": 0, "rejected_requests": 0}
+
+
+def test_drift_of_the_live_package_counts_beside_a_stale_performance_report() -> None:
+    decision = decided(a_drift_report(a_signal(psi=0.9), package_arn=OTHER), FELL, live_package_arn=OTHER)
+    assert decision.action == "retrain"
+    assert "proposed on drift alone" in decision.reasons[1]
+    assert f"the performance {STALE}" in decision.reasons
+
+
+def test_broken_data_is_fixed_even_when_the_reports_are_stale() -> None:
+    assert decided(quality=good_quality(invalid_scores=1), live_package_arn=OTHER).action == "fix_data"
 
 
 def test_a_model_that_holds_is_not_rolled_back() -> None:
@@ -209,3 +232,7 @@ def test_quality_sees_scores_that_are_no_probabilities() -> None:
 def test_quality_of_no_traffic_says_nothing_against_it() -> None:
     quality = measure_quality(traffic(1).head(0), 0, a_baseline())
     assert (quality.rows, quality.missing_jumps) == (0, {})
+
+
+def test_traffic_without_any_score_has_only_invalid_ones() -> None:
+    assert measure_quality(traffic(1_000).drop(columns="score"), 0, a_baseline()).invalid_scores == 1_000

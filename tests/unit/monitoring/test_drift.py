@@ -82,6 +82,24 @@ def test_a_unit_bug_is_an_alert() -> None:
     assert report.failures[0].startswith("amount: PSI ")
 
 
+@pytest.mark.parametrize("rows", [1_000, 5_000])
+@pytest.mark.parametrize("seed", range(10))
+def test_amounts_scaled_by_1_8_are_an_alert_and_nothing_else_is(seed: int, rows: int) -> None:
+    captured = traffic(rows, seed=seed)
+    assert judged(captured.assign(amount=captured["amount"] * 1.8)).alerts == ("amount",)
+
+
+def test_what_sampling_gives_does_not_count() -> None:
+    (amount,) = [signal for signal in judged(traffic(1_000)).signals if signal.name == "amount"]
+    assert amount.expected_psi == pytest.approx(9 * (1 / 1_000 + 1 / 20_000))
+    assert amount.corrected_psi == max(amount.psi - amount.expected_psi, 0.0)
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf])
+def test_infinite_values_are_in_the_outer_bins(odd: float) -> None:
+    assert judged(traffic(2_000, amount=odd)).alerts == ("amount",)
+
+
 def test_a_shift_of_half_a_deviation_is_a_warning_at_least() -> None:
     random = np.random.default_rng(5)
     report = judged(traffic(5_000, amount=random.lognormal(3.5, 1, 5_000)))

@@ -181,3 +181,15 @@ def test_without_cards_only_the_card_precision_is_unknown() -> None:
 def test_a_report_survives_json_unchanged() -> None:
     report = judged(*served())
     assert PerformanceReport.model_validate_json(report.model_dump_json()) == report
+
+
+def test_frames_without_rows_or_types_are_unknown() -> None:
+    payments = pd.DataFrame(columns=["transaction_id", "event_time", "customer_id", "score"])
+    report = judged(payments, pd.DataFrame(columns=["transaction_id", "label", "known_time"]))
+    assert (report.judged, report.served, report.matured.rows) == (False, 0, 0)
+
+
+def test_an_empty_label_is_no_label() -> None:
+    payments, labels = served()
+    blank = labels.head(50).assign(label=np.nan, known_time=NOW)
+    assert judged(payments, pd.concat([labels, blank])).matured == judged(payments, labels).matured
