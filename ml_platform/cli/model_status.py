@@ -72,7 +72,7 @@ def model_status(settings: Settings, model: str) -> ModelStatus:
     manifests = Manifests(ObjectStore.from_settings(settings), model)
     return ModelStatus(
         model=model,
-        live=_live(settings, model, packages),
+        live=_live(settings, model, packages, _document(manifests, "live_endpoint")),
         newest_package=packages[0] if packages else None,
         pending_versions=[found.version for found in packages if found.approval == "PendingManualApproval"],
         last_gate=_gate(_document(manifests, "evaluation_report")),
@@ -82,7 +82,7 @@ def model_status(settings: Settings, model: str) -> ModelStatus:
     )
 
 
-def _live(settings: Settings, model: str, packages: list[Package]) -> Live | None:
+def _live(settings: Settings, model: str, packages: list[Package], deployed: Mapping[str, Any] | None) -> Live | None:
     state = endpoints.describe(settings.region, names.endpoint(model))
     if state is None:
         return None
@@ -90,10 +90,17 @@ def _live(settings: Settings, model: str, packages: list[Package]) -> Live | Non
     return Live(
         endpoint=state.name,
         endpoint_status=state.status,
-        since=state.changed_at,
+        since=_since(state, deployed),
         package=next((package for package in packages if package.arn == arn), None),
         failure_reason=state.failure_reason,
     )
+
+
+def _since(state: endpoints.EndpointState, deployed: Mapping[str, Any] | None) -> datetime:
+    """Since when this config serves: as the deployment recorded it, for any later touch moves SageMaker's own time."""
+    if deployed and deployed.get("config") == state.config and deployed.get("since"):
+        return datetime.fromisoformat(deployed["since"])
+    return state.changed_at
 
 
 def _document(manifests: Manifests, asset: str) -> Mapping[str, Any] | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from ml_platform.aws.endpoints import EndpointState
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.cli import model_status as gathering
 from ml_platform.cli.model_status import Live, ModelStatus, Package
@@ -71,3 +72,12 @@ def test_a_document_of_another_version_does_not_break_the_screen(store: ObjectSt
     assert decision is not None
     assert decision.outcome == "unknown"
     assert gathering._document(manifests(store), "drift_report") is None
+
+
+def test_live_since_is_when_this_config_was_deployed_not_when_it_was_last_touched() -> None:
+    deployed, touched = datetime(2026, 3, 30, 22, 15, tzinfo=UTC), datetime(2026, 4, 2, tzinfo=UTC)
+    state = EndpointState("card-fraud", "arn", "InService", "card-fraud-v1", deployed, touched)
+    recorded = {"config": "card-fraud-v1", "since": "2026-03-30T22:15:00Z"}
+    assert gathering._since(state, recorded) == deployed
+    assert gathering._since(state, {**recorded, "config": "card-fraud-v2"}) == touched
+    assert gathering._since(state, None) == touched
