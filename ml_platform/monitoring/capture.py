@@ -100,8 +100,9 @@ def answers_to_one_payment(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return the rows that belong to one payment each, the earliest first.
 
     A request with several instances has one inference id for all of them: nobody can tell whose score is whose.
+    The same line captured twice is one answer.
     """
-    named = frame[frame["inference_id"].fillna("") != ""]
+    named = frame[frame["inference_id"].fillna("") != ""].drop_duplicates()
     alone = named[~named["event_id"].duplicated(keep=False)]
     return alone.sort_values("inference_time", kind="stable").reset_index(drop=True)
 

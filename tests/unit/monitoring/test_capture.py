@@ -189,6 +189,11 @@ def test_scores_are_tied_to_payments_only_where_that_is_certain() -> None:
     assert answers_to_one_payment(frame.head(0)).empty
 
 
+def test_a_line_captured_twice_is_one_answer() -> None:
+    frame = parse([json.dumps(a_record())] * 2, SIGNATURE).frame
+    assert answers_to_one_payment(frame)["inference_id"].tolist() == ["t-1"]
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
