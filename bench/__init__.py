@@ -1,0 +1,1 @@
+"""Benchmarks: what the platform costs, each against a reference that does the same work."""
