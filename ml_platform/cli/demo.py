@@ -20,8 +20,8 @@ def run_demo(settings: Settings) -> None:
     Raises:
         MLPlatformError: When a step did not hold; what happened until then stays to be looked at.
     """
-    settings = use_simulator(settings)
     start_afresh(settings)
+    settings = use_simulator(settings)
     with ExitStack() as running:
         narrator = running.enter_context(Narrator())
         with narrator.stage("services", "Start S3 and the SageMaker stand-in"):

@@ -40,10 +40,10 @@ def start_afresh(settings: Settings) -> None:
     """
     with only_one(settings.home, "services"):
         marker = settings.home / "demo" / "made-by-the-demo"
-        if (settings.home / "ground").exists() and not marker.exists():
+        if _holds_payments(settings) and not marker.exists():
             raise ConfigurationError(
                 f"{settings.home} holds a platform that no demo made, and a demo starts from nothing. Keep it and give "
-                "the demo a place of its own: ML_PLATFORM_HOME=.ml_platform_demo ml-platform demo"
+                "the demo a place of its own: ML_PLATFORM_HOME=.ml_platform_demo make demo"
             )
         # A service of a killed demo would write its state back when it is stopped later.
         stop_left_overs(settings)
@@ -58,3 +58,8 @@ def start_afresh(settings: Settings) -> None:
                 entry.unlink()
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
+
+
+def _holds_payments(settings: Settings) -> bool:
+    """Whether anything was ever landed in this home's bucket; services that merely ran leave nothing of worth."""
+    return any((settings.home / "ground" / "s3").glob(f"*/{settings.bucket}/*"))

@@ -26,6 +26,9 @@ DAGSTER_YAML = """\
 # Dagster's instance. Written once by ml-platform; yours to change afterwards.
 telemetry:
   enabled: false
+# No sign-up dialogue over the UI.
+nux:
+  enabled: false
 
 # Without monitoring the run of a killed worker would stay STARTED for ever.
 run_monitoring:
