@@ -146,7 +146,12 @@ def _about_live(report: Report, live_package_arn: str) -> Report:
     nothing = (
         {"signals": (), "unknown": ()}
         if isinstance(report, DriftReport)
-        else {"matured": ModelMetrics(window=None, rows=0, positives=0), "ranking_fell": False, "miscalibrated": False}
+        else {
+            "matured": ModelMetrics(window=None, rows=0, positives=0),
+            "ranking_fell": False,
+            "ranking_unsure": False,
+            "miscalibrated": False,
+        }
     )
     return report.model_copy(update={**nothing, "judged": False, "failures": (stale,)})
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core.verdict import Verdict
 from ml_platform.modeling.metrics import ModelMetrics, measure
+from ml_platform.monitoring.resampling import average_precision_at_best
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,12 @@ class PerformancePolicy(BaseModel):
     max_average_precision_loss: float = Field(
         default=0.05, gt=0, le=1, description="Loss against the gate's holdout that calls for action."
     )
+    confidence: float = Field(
+        default=0.95,
+        ge=0.5,
+        lt=1,
+        description="How sure it must be that average precision fell at all: with few frauds it moves by chance.",
+    )
     max_calibration_error: float = Field(
         default=0.05, gt=0, le=1, description="Calibration error that calls for action."
     )
@@ -61,7 +68,12 @@ class PerformanceReport(BaseModel):
     matured: ModelMetrics = Field(description="Figures over the payments whose label has matured.")
     reference_average_precision: float | None = Field(description="On the gate's holdout.")
     judged: bool = Field(description="Whether enough labels have matured to judge at all.")
-    ranking_fell: bool = Field(default=False, description="Average precision is lower than the policy accepts.")
+    ranking_fell: bool = Field(
+        default=False, description="Average precision is lower than the policy accepts, and not by chance."
+    )
+    ranking_unsure: bool = Field(
+        default=False, description="It is lower than the policy accepts, but chance alone may explain it."
+    )
     miscalibrated: bool = Field(default=False, description="Scores no longer match the observed rate of fraud.")
     failures: tuple[str, ...]
 
@@ -125,7 +137,8 @@ def judge_performance(
     early = tuple(_too_early(matured, len(old_enough), policy))
     loss = tuple(_ranking(matured, reference_average_precision, policy))
     error = tuple(_calibration(matured, reference_calibration_error, policy))
-    known = matured.average_precision is not None and reference_average_precision is not None
+    lower = bool(loss) and not early and None not in (matured.average_precision, reference_average_precision)
+    chance = tuple(_chance(rows, reference_average_precision, policy)) if lower else ()
     return PerformanceReport(
         model=model,
         package_arn=package_arn,
@@ -135,10 +148,11 @@ def judge_performance(
         matured=matured,
         reference_average_precision=reference_average_precision,
         judged=not early,
-        ranking_fell=bool(loss) and known and not early,
+        ranking_fell=lower and not chance,
+        ranking_unsure=bool(chance),
         miscalibrated=bool(error) and matured.calibration_error is not None and not early,
         # Figures over too few labels are noise: they are shown, and no reason is made of them.
-        failures=early or (*loss, *error),
+        failures=early or (*loss, *chance, *error),
     )
 
 
@@ -172,6 +186,13 @@ def _ranking(matured: ModelMetrics, reference: float | None, policy: Performance
             f"average precision {matured.average_precision:.4f} on served payments against {reference:.4f} at the "
             f"gate: a loss of {loss:.4f} > {policy.max_average_precision_loss:.4f}"
         )
+
+
+def _chance(rows: "pd.DataFrame", reference: float | None, policy: PerformancePolicy) -> Iterator[str]:
+    """Whether a model that is as good as at the gate could look this bad on these frauds."""
+    best = average_precision_at_best(rows["label"].to_numpy(), rows["score"].to_numpy(), policy.confidence)
+    if reference is not None and best >= reference:
+        yield f"with {int(rows['label'].sum())} known frauds the loss may be chance ({best:.4f} at best): no reason yet"
 
 
 def _calibration(matured: ModelMetrics, reference: float | None, policy: PerformancePolicy) -> Iterator[str]:

@@ -38,4 +38,5 @@ class TrackRecord(BaseModel):
 
 def held(report: PerformanceReport) -> bool:
     """Whether a report shows, on enough labels, that the ranking is as good as the gate's evidence promised."""
-    return report.judged and report.average_precision_loss is not None and not report.ranking_fell
+    lower = report.ranking_fell or report.ranking_unsure
+    return report.judged and report.average_precision_loss is not None and not lower

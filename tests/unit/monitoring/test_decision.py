@@ -164,6 +164,13 @@ def test_drift_while_matured_performance_holds_is_no_reason() -> None:
     assert decision.reasons == ("inputs moved, but performance holds on matured labels", "amount: PSI 0.900 > 0.25")
 
 
+def test_a_loss_that_may_be_chance_calls_for_nothing_and_does_not_outvote_drift() -> None:
+    unsure = a_performance_report(ranking_unsure=True, failures=("a loss of 0.06", "the loss may be chance"))
+    assert decided(performance=unsure).action == "nothing"
+    assert "the loss may be chance" in decided(performance=unsure).reasons
+    assert decided(DRIFTED, unsure).action == "retrain"
+
+
 def test_labels_of_a_small_part_of_the_traffic_do_not_outvote_drift() -> None:
     assert decided(DRIFTED, a_performance_report(served=20_000)).action == "retrain"
 

@@ -110,7 +110,35 @@ def test_a_loss_within_the_policy_passes() -> None:
     now = judged(payments, labels).matured.average_precision
     assert now is not None
     assert judged(payments, labels, now + 0.0499).verdict.passed
-    assert judged(payments, labels, now + 0.0501).ranking_fell
+    assert not judged(payments, labels, now + 0.0501).verdict.passed
+
+
+def test_a_loss_that_chance_may_explain_is_no_fall_and_no_pass() -> None:
+    payments, labels = served(2_000)
+    now = judged(payments, labels).matured.average_precision
+    assert now is not None
+    slight = judged(payments, labels, now + 0.051, min_matured_rows=100)
+    assert (slight.ranking_fell, slight.ranking_unsure) == (False, True)
+    assert "known frauds the loss may be chance" in slight.failures[1]
+    grave = judged(payments, labels, now + 0.2, min_matured_rows=100)
+    assert (grave.ranking_fell, grave.ranking_unsure) == (True, False)
+
+
+def test_a_model_as_good_as_at_the_gate_seldom_falls_on_few_frauds() -> None:
+    """Of its weeks with some thirty frauds, many lose more than the policy accepts."""
+    reference = judged(*served(60_000)).matured.average_precision
+    weeks = [judged(*served(900, seed), reference=reference, min_matured_rows=100) for seed in range(40)]
+    losses = [week.average_precision_loss or 0.0 for week in weeks]
+    assert sum(loss > 0.05 for loss in losses) >= 4
+    assert sum(week.ranking_fell for week in weeks) <= 2
+
+
+def test_a_fall_is_seen_on_as_few_frauds() -> None:
+    reference = judged(*served(60_000)).matured.average_precision
+    for seed in range(10):
+        payments, labels = served(1_500, seed)
+        worse = payments.assign(score=payments["score"].sample(frac=1, random_state=seed).to_numpy())
+        assert judged(worse, labels, reference=reference, min_matured_rows=100).ranking_fell
 
 
 def test_without_the_gates_figure_the_loss_is_unknown_and_counts_against() -> None:

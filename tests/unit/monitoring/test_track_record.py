@@ -30,6 +30,7 @@ def test_the_newest_judgement_is_kept() -> None:
     [
         too_early(),
         a_performance_report(ranking_fell=True, failures=("average precision fell",)),
+        a_performance_report(ranking_unsure=True, failures=("may be chance",)),
         a_performance_report(reference_average_precision=None),
     ],
 )
