@@ -3,13 +3,14 @@
 import argparse
 import fcntl
 import ipaddress
+import json
 import logging
 import os
 import signal
 import socket
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import uvicorn
 from botocore.session import Session
@@ -17,6 +18,7 @@ from botocore.session import Session
 from ml_platform.local_sagemaker.app import App
 from ml_platform.local_sagemaker.clock import Clock
 from ml_platform.local_sagemaker.containers import PlainRunner, choose_runner
+from ml_platform.local_sagemaker.faults import FaultError, Faults
 from ml_platform.local_sagemaker.images import Images
 from ml_platform.local_sagemaker.logs import Logs
 from ml_platform.local_sagemaker.objects import Objects
@@ -37,6 +39,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--time-scale", type=float, default=1.0, help="0.01: a wait of 600 s takes 6 s")
     parser.add_argument("--runner", choices=("auto", "plain"), default="auto", help="plain: no Linux namespaces")
     parser.add_argument("--account", default="000000000000", help="account id in ARNs")
+    parser.add_argument("--faults", type=Path, help="JSON list of faults, in place of those kept from before")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--allow-remote", action="store_true", help="allow a --host that other machines reach")
     options = parser.parse_args(arguments)
@@ -49,6 +52,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--time-scale must be 0 or more")
     if not options.images.is_file():
         parser.error(f"--images {options.images}: no such file")
+    if options.faults is not None:
+        try:
+            read_faults(options.faults)
+        except FaultError as error:
+            parser.error(f"--faults: {error}")
     if not os.environ.get("AWS_ENDPOINT_URL"):
         parser.error("AWS_ENDPOINT_URL is not set: it says where S3 and CloudWatch Logs are, e.g. a local emulator")
     return options
@@ -59,6 +67,10 @@ def build_service(options: argparse.Namespace) -> Service:
     session = Session()
     region = session.get_config_variable("region") or DEFAULT_REGION
     home = options.home.absolute()
+    faults = Faults(home / "faults.sqlite")
+    if options.faults is not None:
+        faults.clear()
+        faults.add_all(read_faults(options.faults))
     runner = PlainRunner() if options.runner == "plain" else choose_runner()
     logger.info("containers run with %s", runner)
     return Service(
@@ -66,12 +78,29 @@ def build_service(options: argparse.Namespace) -> Service:
         region=region,
         account=options.account,
         store=Store(home / "resources.sqlite"),
-        objects=Objects(session, region),
+        objects=Objects(session, region, faults),
         logs=Logs(session, region),
         clock=Clock(options.time_scale),
         images=Images(options.images.absolute()),
         runner=runner,
+        faults=faults,
     )
+
+
+def read_faults(path: Path) -> list[Any]:
+    """Return the faults that a script holds.
+
+    Raises:
+        FaultError: When it holds none that can be used.
+    """
+    try:
+        faults = json.loads(path.read_bytes())
+        if not isinstance(faults, list):
+            raise FaultError(f"{path} holds no JSON list")
+        Faults().add_all(faults)
+    except (OSError, ValueError) as error:
+        raise FaultError(f"{path} cannot be read: {error}") from error
+    return faults
 
 
 def main() -> None:

@@ -1,15 +1,16 @@
 """HTTP in and out: an ASGI application over one ``Service``.
 
-``POST /`` is the control plane, ``/endpoints/...`` SageMaker Runtime, ``GET /health`` ours. Kept free of a web
-framework, whose layers would be the larger part of an invocation's overhead.
+``POST /`` is the control plane, ``/endpoints/...`` SageMaker Runtime, ``GET /health`` and ``/_stand-in/...`` are ours.
+Kept free of a web framework, whose layers would be the larger part of an invocation's overhead.
 """
 
+import ipaddress
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ml_platform.local_sagemaker import operations, protocol, runtime
+from ml_platform.local_sagemaker import admin, operations, protocol, runtime
 from ml_platform.local_sagemaker.protocol import Reply
 from ml_platform.local_sagemaker.service import Service
 
@@ -69,6 +70,9 @@ class App:
             reply = Reply(403, b"This service answers requests to 127.0.0.1 and localhost only.")
         elif body is None:
             reply = Reply(413, b"")
+        elif scope["path"].startswith(admin.PREFIX) and not _is_local(scope.get("client")):
+            # Even where other machines may use SageMaker, they do not decide what fails here.
+            reply = Reply(403, b"Only programs on the stand-in's own machine may ask for this.")
         else:
             reply = await self._answer(scope["method"], scope["path"], headers, body)
         fields = [(key.lower().encode(), value.encode("latin-1")) for key, value in reply.headers.items()]
@@ -81,11 +85,17 @@ class App:
         assert service is not None  # noqa: S101 - uvicorn serves only after start-up
         if path.startswith("/endpoints/"):
             return await runtime.invoke(service, method, path, headers, body)
+        if path.startswith(admin.PREFIX):
+            return admin.answer(service, method, path, headers, body)
         if method == "GET" and path == "/health":
             return Reply(200, json.dumps({"status": "ready"}).encode(), {"content-type": "application/json"})
         if method == "POST" and path == "/":
             return await protocol.answer(service, headers.get("x-amz-target", ""), body)
         return Reply(404, b"")
+
+
+def _is_local(client: tuple[str, int] | None) -> bool:
+    return client is not None and ipaddress.ip_address(client[0]).is_loopback
 
 
 async def _read_body(receive: Receive) -> bytes | None:

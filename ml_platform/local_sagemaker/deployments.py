@@ -137,6 +137,11 @@ class Deployments:
             await green.stop()
             self._settle(name, serves=name in self.live, reason=str(error))
             return
+        if name in self.live and self._service.faults.take("silent-rollback", name) is not None:
+            self._store(name, EndpointStatus="RollingBack")
+            await green.stop()
+            self._settle(name, serves=True)
+            return
         blue = self.live.setdefault(name, LiveEndpoint()).switch(green)
         self._store(
             name,

@@ -165,6 +165,7 @@ class Fleet:
         directory = self._directory / variant.plan.name / identity
         log = self._service.logs.stream(log_group(self._endpoint), stream)
         server = ModelServer(self._service, variant.plan.container, directory, archive, log.write)
+        server.title = f"{self._endpoint}/{self.plan.config}/{variant.plan.name}"
         server.on_change = self._notice_change
         task = self._service.spawn(_run_logged(server, log), f"model server {self._endpoint}/{stream}")
         return _Instance(server, directory, task)

@@ -62,6 +62,8 @@ class ModelServer:
     ) -> None:
         self.ready = False
         self.in_flight = 0
+        self.title = ""
+        """``endpoint/config/variant``: the name under which faults are meant for it."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.on_change: Callable[[], object] = lambda: None
         self._service = service
@@ -117,11 +119,28 @@ class ModelServer:
         self.in_flight += 1
         self._idle.clear()
         try:
+            faulty = await self._fail_on_demand(seconds)
+            if faulty is not None:
+                return faulty
             return await self._client.request("POST", "/invocations", headers=headers, body=body, seconds=seconds)
         finally:
             self.in_flight -= 1
             if not self.in_flight:
                 self._idle.set()
+
+    async def _fail_on_demand(self, seconds: float) -> Answer | None:
+        """Be slow, answer an error or lose the process where a fault says so."""
+        faults = self._service.faults
+        if (slow := faults.take("slow-response", self.title)) is not None:
+            async with asyncio.timeout(seconds):
+                await asyncio.sleep(slow.get("seconds", 1.0))
+        if faults.take("server-crash", self.title) is not None and self._process is not None:
+            self._process.kill()
+        failing = faults.take("error-response", self.title)
+        if failing is None:
+            return None
+        said = str(failing.get("message", "a fault on demand"))
+        return Answer(failing.get("status", 500), {"content-type": "text/plain"}, said.encode())
 
     async def drain(self) -> None:
         """Wait until no request is in flight."""
@@ -143,6 +162,8 @@ class ModelServer:
             raise ServerStartError(
                 f"The image {self._container.image} is not known here: name its `serve` command in the images file."
             )
+        if (slow := self._service.faults.take("slow-start", self.title)) is not None:
+            await asyncio.sleep(slow.get("seconds", 1.0))
         _release_port(self._port)
         self._port = _reserve_port()
         environment = {**self._container.environment, "SAGEMAKER_BIND_TO_PORT": str(self._port)}

@@ -4,16 +4,22 @@ Calls are synchronous; from the event loop use the ``async`` methods, which run 
 """
 
 import asyncio
+import io
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
+
+from ml_platform.local_sagemaker.faults import Faults
 
 FAILURES = (ClientError, BotoCoreError)
 
@@ -44,16 +50,35 @@ class Location:
         return cls(bucket, key)
 
 
+class _ErrorBody(io.BytesIO):
+    """An answer's body as botocore reads one."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        """Yield the body."""
+        yield self.read()
+
+
 class Objects:
     """The S3 client of the stand-in."""
 
-    def __init__(self, session: Session, region: str) -> None:
+    def __init__(self, session: Session, region: str, faults: Faults | None = None) -> None:
         config = Config(
             retries={"mode": "standard", "max_attempts": 5},
             s3={"addressing_style": "path"},
             max_pool_connections=32,
         )
         self._client: Any = session.create_client("s3", region_name=region, config=config)
+        self._faults = faults or Faults()
+        self._client.meta.events.register("before-send.s3", self._fail_on_demand)  # type: ignore[arg-type]
+
+    def _fail_on_demand(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
+        """Answer in place of S3 when a fault says so; the client then retries as it would on AWS."""
+        target = unquote(urlsplit(request.url).path).lstrip("/")
+        fault = self._faults.take("s3-error", target)
+        if fault is None:
+            return None
+        body = _ErrorBody(b"<Error><Code>InternalError</Code><Message>a fault on demand</Message></Error>")
+        return AWSResponse(request.url, fault.get("status", HTTPStatus.SERVICE_UNAVAILABLE), HTTPHeaders(), body)
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys under an S3 address, sorted; folder markers are left out."""

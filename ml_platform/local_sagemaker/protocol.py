@@ -61,6 +61,8 @@ async def _call(service: Service, name: str, body: bytes) -> dict[str, Any]:
     if handler is None:
         logger.warning("%s is not implemented by the local stand-in", name)
         raise AwsError("UnknownOperationException", f"The local SageMaker stand-in does not implement {name}.")
+    if service.faults.take("throttling", name) is not None:
+        raise AwsError("ThrottlingException", "Rate exceeded")
     model = service_model().operation_model(name)
     response = await handler(service, parse_request(model, body))
     return dict(serialise(model.output_shape, response or {})) if model.output_shape else {}

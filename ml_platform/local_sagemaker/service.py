@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_platform.local_sagemaker.clock import Clock
 from ml_platform.local_sagemaker.containers import Runner
+from ml_platform.local_sagemaker.faults import Faults
 from ml_platform.local_sagemaker.images import Images
 from ml_platform.local_sagemaker.logs import Logs
 from ml_platform.local_sagemaker.objects import Objects
@@ -84,6 +85,7 @@ class Service:
     clock: Clock
     images: Images
     runner: Runner
+    faults: Faults = field(default_factory=Faults)
     stop_requests: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
     """Set when a running job, named by kind and name, is asked to stop."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -113,3 +115,4 @@ class Service:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.store.close()
+        self.faults.close()
