@@ -91,7 +91,9 @@ def approved_package_goes_live(
         if approved is not None and (live is None or live.package.arn != approved.arn):
             asked = True
             yield dg.RunRequest(
-                run_key=approved.arn,
+                # Once for each step: a deployment that SageMaker rolls back is not tried again and again, and a
+                # version that was live before may come back when the one after it is rejected.
+                run_key=f"{live.package.arn if live else 'nothing'} -> {approved.arn}",
                 asset_selection=[dg.AssetKey([model, "live_endpoint"])],
                 tags={REASON_TAG: f"version {approved.version} of {names.endpoint(model)} is approved", "model": model},
             )

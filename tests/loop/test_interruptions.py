@@ -1,0 +1,1 @@
+"""A run that dies half way loses nothing: the same run again succeeds and pays for nothing twice."""
