@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ml_platform.registry.lookup import LivePackage
 
 
+TRACK_RECORD = "performance_track_record"
+"""Name of the manifest that keeps which packages held; it is no asset, because it only grows."""
+
+
 class TrafficMonitor(PlatformResource):
     """Reads what the endpoint recorded. Statistics and decisions are those of ``monitoring``."""
 
@@ -189,9 +193,6 @@ class TrafficMonitor(PlatformResource):
 
         first = served["event_time"].min() if len(served) else as_of
         return labels_as_known(self.store, as_of, first.date(), as_of.date()).to_pandas()
-
-
-TRACK_RECORD = "performance_track_record"
 
 
 def _from(live: "LivePackage") -> datetime:

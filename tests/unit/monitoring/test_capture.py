@@ -236,7 +236,7 @@ def spoilt_lines(draw: st.DrawFn) -> str:
     return line[: draw(st.integers(1, len(line)))] if draw(st.booleans()) else line
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(spoilt_lines() | st.text(min_size=1, max_size=40), max_size=6))
 def test_no_line_is_lost_and_none_stops_the_others_whatever_is_in_it(lines: list[str]) -> None:
     good = json.dumps(a_record())

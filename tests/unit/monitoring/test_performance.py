@@ -127,15 +127,15 @@ def test_a_loss_that_chance_may_explain_is_no_fall_and_no_pass() -> None:
 def test_a_model_as_good_as_at_the_gate_seldom_falls_on_few_frauds() -> None:
     """Of its weeks with some thirty frauds, many lose more than the policy accepts."""
     reference = judged(*served(60_000)).matured.average_precision
-    weeks = [judged(*served(900, seed), reference=reference, min_matured_rows=100) for seed in range(40)]
+    weeks = [judged(*served(900, seed), reference=reference, min_matured_rows=100) for seed in range(25)]
     losses = [week.average_precision_loss or 0.0 for week in weeks]
-    assert sum(loss > 0.05 for loss in losses) >= 4
+    assert sum(loss > 0.05 for loss in losses) >= 3
     assert sum(week.ranking_fell for week in weeks) <= 2
 
 
 def test_a_fall_is_seen_on_as_few_frauds() -> None:
     reference = judged(*served(60_000)).matured.average_precision
-    for seed in range(10):
+    for seed in range(5):
         payments, labels = served(1_500, seed)
         worse = payments.assign(score=payments["score"].sample(frac=1, random_state=seed).to_numpy())
         assert judged(worse, labels, reference=reference, min_matured_rows=100).ranking_fell
