@@ -33,7 +33,9 @@ class PaymentsSource(PlatformResource):
         return open_source(self.settings).days()
 
     def days_landed(self) -> list[date]:
-        """Return the days whose transactions have been landed."""
+        """Return the days that have payments, labels and features; a run that died half way leaves some without."""
         from ml_platform.aws.tables import DailyTable
+        from ml_platform.features.tables import CARD_ACTIVITY, FRAUD_LABELS, TERMINAL_RISK, TRANSACTIONS
 
-        return DailyTable(self.store, "payments/transactions").days()
+        tables = (TRANSACTIONS, FRAUD_LABELS, CARD_ACTIVITY, TERMINAL_RISK)
+        return sorted(set.intersection(*(set(DailyTable(self.store, table).days()) for table in tables)))
