@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ml_platform.local_sagemaker.clock import Clock
+from ml_platform.local_sagemaker.containers_setup import ENTER, LIMIT_ONLY, LOOPBACK_UP, Host, Limits, Setup
 
 logger = logging.getLogger(__name__)
 
@@ -27,35 +28,8 @@ LogLine = Callable[[str], None]
 STOP_SECONDS = 120
 OUTPUT_SECONDS = 2
 MAX_LINE_BYTES = 200_000
+USUAL = Setup()
 SETPRIV = shutil.which("setpriv")
-
-# Runs as root of a new user, mount and process namespace. $1: base directory, $2: host name; the rest: the command.
-# A machine without /opt/ml, whose /opt we may not write, gets an empty /opt with its old entries bound back.
-ENTER = """
-set -e
-base=$1; name=$2; shift 2
-if [ ! -d /opt/ml ]; then
-  mkdir -p "$base/opt"
-  mount --rbind /opt "$base/opt"
-  mount -t tmpfs -o mode=755 tmpfs /opt
-  for entry in "$base"/opt/*; do
-    target=/opt/${entry##*/}
-    if [ -L "$entry" ]; then cp -P "$entry" "$target"
-    elif [ -d "$entry" ]; then mkdir "$target"; mount --rbind "$entry" "$target"
-    elif [ -e "$entry" ]; then : > "$target"; mount --bind "$entry" "$target"
-    fi
-  done
-  mkdir /opt/ml
-fi
-mount --bind "$base/ml" /opt/ml
-if [ -n "$name" ]; then
-  hostname "$name" 2> /dev/null || true  # not installed everywhere; the name resolves all the same
-  { cat /etc/hosts; echo "127.0.0.1 $name"; } > "$base/hosts"
-  mount --bind "$base/hosts" /etc/hosts
-fi
-cd /
-exec "$@"
-"""
 
 
 class Process:
@@ -77,6 +51,12 @@ class Process:
     def running(self) -> bool:
         """Whether the container has not ended."""
         return self._process.returncode is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code (128 + n for signal n, as Docker does); None while it runs."""
+        code = self._process.returncode
+        return code if code is None or code >= 0 else 128 - code
 
     async def wait(self) -> int:
         """Wait for the end and for the last log line; return the exit code (128 + n for signal n, as Docker does)."""
@@ -139,14 +119,17 @@ class Runner(Protocol):
         """Name under which a container reaches itself."""
         ...
 
+    def hosts(self, count: int) -> list[Host]:
+        """Return the instances of a job, under names that its containers can resolve."""
+        ...
+
     async def start(
         self,
         argv: Sequence[str],
         base_dir: Path,
         environment: Mapping[str, str],
         log: LogLine,
-        *,
-        isolate_network: bool = False,
+        setup: Setup = USUAL,
     ) -> Process:
         """Start a command that sees ``base_dir / "ml"`` as its ``/opt/ml`` and nothing of our environment.
 
@@ -163,19 +146,26 @@ class PlainRunner:
     # Toolkits resolve the host name; without a namespace only this one resolves.
     host_name: str = "localhost"
 
+    def hosts(self, count: int) -> list[Host]:
+        """Return addresses as names when there are several: no other distinct names resolve everywhere."""
+        if count == 1:
+            return [Host(self.host_name)]
+        return [Host(f"127.0.0.{number}", f"127.0.0.{number}") for number in range(1, count + 1)]
+
     async def start(
         self,
         argv: Sequence[str],
         base_dir: Path,
         environment: Mapping[str, str],
         log: LogLine,
-        *,
-        isolate_network: bool = False,
+        setup: Setup = USUAL,
     ) -> Process:
         """Start the command; see ``Runner``."""
-        if isolate_network:
+        if setup.isolate_network:
             logger.warning("EnableNetworkIsolation has no effect here: it needs Linux namespaces")
         base = {"SAGEMAKER_BASE_DIR": str(base_dir / "ml")}
+        if setup.limits != Limits():
+            argv = ["/bin/sh", "-c", LIMIT_ONLY, "limit", *setup.limits.as_arguments(), *argv]
         started = await _start(argv, base_dir, base | dict(environment))
         return Process(started, lambda: started.process.pid, log)
 
@@ -187,24 +177,29 @@ class NamespaceRunner:
     unshare: tuple[str, ...]
     host_name: str = "algo-1"
 
+    def hosts(self, count: int) -> list[Host]:
+        """Return ``algo-1`` to ``algo-n``; each container's /etc/hosts names them all."""
+        return [Host(f"algo-{number}", f"127.0.0.{number}") for number in range(1, count + 1)]
+
     async def start(
         self,
         argv: Sequence[str],
         base_dir: Path,
         environment: Mapping[str, str],
         log: LogLine,
-        *,
-        isolate_network: bool = False,
+        setup: Setup = USUAL,
     ) -> Process:
         """Start the command; see ``Runner``."""
-        command = self.command(argv, base_dir, isolate_network=isolate_network)
-        started = await _start(command, base_dir, environment)
+        # The script takes it out again before the command starts; an argument would be seen for ever in `ps`.
+        loopback = {"LOOPBACK_UP": LOOPBACK_UP} if setup.isolate_network else {}
+        started = await _start(self.command(argv, base_dir, setup), base_dir, loopback | dict(environment))
         return Process(started, lambda: _only_child(started.process.pid), log)
 
-    def command(self, argv: Sequence[str], base_dir: Path, *, isolate_network: bool = False) -> list[str]:
+    def command(self, argv: Sequence[str], base_dir: Path, setup: Setup = USUAL) -> list[str]:
         """Return the argument list that enters the namespaces and then becomes ``argv``."""
-        network = ["--net"] if isolate_network else []
-        return [*self.unshare, *network, "/bin/sh", "-c", ENTER, "enter", str(base_dir), self.host_name, *argv]
+        network = ["--net"] if setup.isolate_network else []
+        arguments = setup.enter_arguments(str(base_dir), self.host_name)
+        return [*self.unshare, *network, "/bin/sh", "-c", ENTER, "enter", *arguments, *argv]
 
 
 def choose_runner() -> Runner:

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Literal
 
-Role = Literal["train", "serve"]
+Role = Literal["train", "serve", "process"]
 
 
 class Images:
-    """Image URI -> what ``docker run IMAGE train`` and ``docker run IMAGE serve`` start on this machine."""
+    """Image URI -> what its ``train``, ``serve`` and, as ``process``, its own entry point start here."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,15 +1,26 @@
 """All operations of the stand-in: importing this module registers every one of them."""
 
-from ml_platform.local_sagemaker import hosting, model_packages, models, registry, tags, training, transform
+from ml_platform.local_sagemaker import (
+    events,
+    hosting,
+    model_packages,
+    models,
+    processing,
+    registry,
+    tags,
+    training,
+    transform,
+)
 from ml_platform.local_sagemaker.service import OPERATIONS, Service
 
 __all__ = ["IMPLEMENTED", "recover"]
 
-MODULES = (hosting, model_packages, models, registry, tags, training, transform)
+MODULES = (hosting, model_packages, models, processing, registry, tags, training, transform)
 IMPLEMENTED = OPERATIONS
 
 
 async def recover(service: Service) -> None:
     """Bring everything back after a stop or a crash: lost jobs end as failed, endpoints serve again."""
-    for module in (training, transform, hosting):
+    events.attach(service)
+    for module in (training, processing, transform, hosting):
         await module.recover(service)

@@ -14,6 +14,7 @@ from typing import Any
 from ml_platform.local_sagemaker import archives
 from ml_platform.local_sagemaker.channels import ChannelError, describe_channels, download_channels
 from ml_platform.local_sagemaker.containers import Process
+from ml_platform.local_sagemaker.containers_setup import Setup
 from ml_platform.local_sagemaker.job_metrics import MetricReader
 from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.objects import ObjectsError
@@ -167,7 +168,11 @@ async def _train(
     }
     try:
         process = await service.runner.start(
-            _command(service, body), base, environment, take, isolate_network=body.get("EnableNetworkIsolation", False)
+            _command(service, body),
+            base,
+            environment,
+            take,
+            setup=Setup(isolate_network=body.get("EnableNetworkIsolation", False)),
         )
     except OSError as error:
         raise FailedRunError(f"ClientError: the command of the training image cannot run: {error}") from error

@@ -13,6 +13,7 @@ import pytest
 from ml_platform.local_sagemaker import containers
 from ml_platform.local_sagemaker.clock import Clock
 from ml_platform.local_sagemaker.containers import NamespaceRunner, PlainRunner, Process, Runner, choose_runner
+from ml_platform.local_sagemaker.containers_setup import Limits, Setup
 
 NAMESPACES = choose_runner()
 needs_namespaces = pytest.mark.skipif(
@@ -172,16 +173,53 @@ print(sorted(os.listdir("/opt")))
 
 
 @needs_namespaces
-def test_an_isolated_container_reaches_nobody(tmp_path: Path) -> None:
+def test_an_isolated_container_reaches_itself_and_nobody_else(tmp_path: Path) -> None:
     code = """
-import socket
+import os, socket
+server = socket.create_server(("localhost", 0))
+socket.create_connection(server.getsockname(), timeout=2)
 try:
-    socket.create_connection(("127.0.0.1", 9), timeout=2)
+    socket.create_connection(("192.0.2.1", 9), timeout=2)
+except OSError as error:
+    print(error.strerror, "LOOPBACK_UP" in os.environ)
+"""
+    _, lines = run(tmp_path, NAMESPACES, code, ended, setup=Setup(isolate_network=True))
+    assert lines == ["Network is unreachable False"]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_memory_and_files_have_limits(tmp_path: Path, runner: Runner) -> None:
+    code = """
+import os
+try:
+    bytearray(400 << 20)
+except MemoryError:
+    print("no memory")
+try:
+    with open(os.path.join(os.environ["HOME"], "file"), "wb") as file:
+        file.write(bytes(2 << 20))
 except OSError as error:
     print(error.strerror)
 """
-    _, lines = run(tmp_path, NAMESPACES, code, ended, isolate_network=True)
-    assert lines == ["Network is unreachable"]
+    setup = Setup(limits=Limits(memory_bytes=300 << 20, file_bytes=1 << 20))
+    assert run(tmp_path, runner, code, ended, setup=setup)[1] == ["no memory", "File too large"]
+
+
+@needs_namespaces
+def test_peers_resolve_and_protected_folders_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "ml" / "input" / "data").mkdir(parents=True)
+    code = """
+import socket
+print(socket.gethostname(), *(socket.gethostbyname(f"algo-{number}") for number in (1, 2, 3)))
+try:
+    open("/opt/ml/input/data/x", "w")
+except OSError as error:
+    print(error.strerror)
+"""
+    peers = NAMESPACES.hosts(3)
+    setup = Setup(host=peers[1], peers=peers, protected=["input/data"])
+    _, lines = run(tmp_path, NAMESPACES, code, ended, setup=setup)
+    assert lines == ["algo-2 127.0.0.1 127.0.0.2 127.0.0.3", "Read-only file system"]
 
 
 def test_a_container_that_outlived_its_service_is_ended_and_a_stranger_is_not(
