@@ -61,8 +61,15 @@ class ObjectStore:
 
     def put(self, key: str, content: bytes, content_type: str = "application/octet-stream") -> str:
         """Write an object and return its address."""
-        clients.s3(self.region).put_object(Bucket=self.bucket, Key=key, Body=content, ContentType=content_type)
+        self.put_version(key, content, content_type)
         return self.uri(key)
+
+    def put_version(self, key: str, content: bytes, content_type: str = "application/octet-stream") -> str:
+        """Write an object and return the ETag of what was written."""
+        written = clients.s3(self.region).put_object(
+            Bucket=self.bucket, Key=key, Body=content, ContentType=content_type
+        )
+        return written["ETag"]
 
     def get(self, key: str) -> bytes:
         """Return an object's bytes.
@@ -70,8 +77,13 @@ class ObjectStore:
         Raises:
             ObjectNotFoundError: When there is no such object.
         """
+        return self.get_version(key)[0]
+
+    def get_version(self, key: str) -> tuple[bytes, str]:
+        """Return an object's bytes and the ETag they have; raises like ``get``."""
         try:
-            return clients.s3(self.region).get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            answer = clients.s3(self.region).get_object(Bucket=self.bucket, Key=key)
+            return answer["Body"].read(), answer["ETag"]
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404", "NoSuchBucket"}:
                 raise ObjectNotFoundError(self.uri(key)) from error
@@ -97,10 +109,15 @@ class ObjectStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys under a prefix, in S3's (lexical) order."""
+        for key, _ in self.versions(prefix):
+            yield key
+
+    def versions(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield the keys under a prefix with their ETags, in S3's (lexical) order."""
         pages = clients.s3(self.region).get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         for page in pages:
             for item in page.get("Contents", []):
-                yield item["Key"]
+                yield item["Key"], item["ETag"]
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects; absent keys are no error."""

@@ -1,13 +1,19 @@
 """Daily-partitioned Parquet tables in S3: one object per day, replaced as a whole.
 
 Times are written in microseconds: DuckDB and Feast cannot read the nanoseconds that pandas writes.
+
+A run over a range of days reads the same partitions for each of its assets, most of them just written by itself. So
+this process keeps their bytes by ETag, and asks S3 only which version is there now: one listing instead of a request a
+day.
 """
 
 import io
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _PARALLEL = 8
+_MAX_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,9 @@ class DailyTable:
         """Replace one day's partition and return its address."""
         buffer = io.BytesIO()
         frame.write_parquet(buffer, compression="zstd", statistics=True)
-        return self.store.put(names.table_partition(self.name, day), buffer.getvalue())
+        key, content = names.table_partition(self.name, day), buffer.getvalue()
+        _contents.keep((self.store, key, self.store.put_version(key, content)), content)
+        return self.store.uri(key)
 
     def write_days(self, frames: Iterable[tuple[date, "pl.DataFrame"]]) -> list[str]:
         """Replace several days' partitions, a few at a time."""
@@ -49,11 +58,8 @@ class DailyTable:
 
     def read_day(self, day: date, columns: Sequence[str] | None = None) -> "pl.DataFrame | None":
         """Return one day's rows, or None when the day has no partition; only some columns, when named."""
-        import polars as pl
-
         try:
-            content = self.store.get(names.table_partition(self.name, day))
-            return pl.read_parquet(io.BytesIO(content), columns=None if columns is None else list(columns))
+            return _parse(self.store.get(names.table_partition(self.name, day)), columns)
         except ObjectNotFoundError:
             return None
 
@@ -64,7 +70,62 @@ class DailyTable:
         """
         import polars as pl
 
-        span = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+        versions = dict(self.store.versions(names.table_prefix(self.name)))
+        span = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+        keys = [key for day in span if (key := names.table_partition(self.name, day)) in versions]
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            frames = [frame for frame in pool.map(lambda day: self.read_day(day, columns), span) if frame is not None]
+            contents = list(pool.map(lambda key: self._content(key, versions[key]), keys))
+        frames = [_parse(content, columns) for content in contents if content is not None]
         return pl.concat(frames) if frames else pl.DataFrame()
+
+    def _content(self, key: str, etag: str) -> bytes | None:
+        """Return a partition's bytes; None when it was deleted since it was listed."""
+        kept = _contents.find((self.store, key, etag))
+        if kept is not None:
+            return kept
+        try:
+            content, found = self.store.get_version(key)
+        except ObjectNotFoundError:
+            return None
+        # It may have been replaced since it was listed: kept under the ETag that these bytes have.
+        _contents.keep((self.store, key, found), content)
+        return content
+
+
+def _parse(content: bytes, columns: Sequence[str] | None) -> "pl.DataFrame":
+    import polars as pl
+
+    return pl.read_parquet(io.BytesIO(content), columns=None if columns is None else list(columns))
+
+
+_Version = tuple[ObjectStore, str, str]
+"""Bucket, key and ETag: what never changes its bytes."""
+
+
+class _Contents:
+    """Bytes of versions that were read or written lately, up to a limit; thread-safe."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._by_version: OrderedDict[_Version, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, version: _Version) -> bytes | None:
+        """Return what is kept of a version."""
+        with self._lock:
+            if version in self._by_version:
+                self._by_version.move_to_end(version)
+            return self._by_version.get(version)
+
+    def keep(self, version: _Version, content: bytes) -> None:
+        """Keep a version's bytes, and drop those not asked for the longest."""
+        with self._lock:
+            self._bytes += len(content) - len(self._by_version.pop(version, b""))
+            self._by_version[version] = content
+            while self._bytes > self._max_bytes:
+                _, dropped = self._by_version.popitem(last=False)
+                self._bytes -= len(dropped)
+
+
+_contents = _Contents(_MAX_BYTES)
