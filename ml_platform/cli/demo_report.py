@@ -103,18 +103,19 @@ def write_summary(settings: Settings, narrator: Narrator, facts: Facts) -> Path:
 def closing_table(settings: Settings, narrator: Narrator, facts: Facts) -> Table:
     """What happened, with its figures, and where to look."""
     table = Table(title=f"What happened in {narrator.seconds_total:.0f} s", title_justify="left", show_header=True)
-    for heading in ("what", "outcome", "where to look"):
-        table.add_column(heading, overflow="fold")
-    table.add_row("first champion", figures(facts.champion), "asset card_fraud/evaluation_report")
-    table.add_row("bad candidate", f"stopped: {len(facts.gate_failures)} reasons", "check challenger_earns_promotion")
-    table.add_row(
-        "requests", f"{facts.requests_sent} sent, {facts.requests_failed} failed", "asset card_fraud/captured_traffic"
-    )
-    table.add_row("drift", ", ".join(facts.drift_alerts) or "none", "asset card_fraud/drift_report")
-    table.add_row("decision", facts.decision, "asset card_fraud/operating_decision")
-    table.add_row("retrained by", facts.retrained_by, "Automation > Sensors in the UI")
-    table.add_row("challenger", figures(facts.challenger), "asset card_fraud/evaluation_report")
-    table.add_row("  the champion there", figures(facts.champion_on_challengers_window), "same rows")
+    table.add_column("what")
+    table.add_column("outcome", overflow="fold")
+    table.add_column("where to look", overflow="fold")
+    look = "card_fraud/"
+    table.add_row("first champion", figures(facts.champion), f"{look}evaluation_report")
+    table.add_row("batch scores", f"{facts.batch_rows_scored} payments", f"{look}batch_scores")
+    table.add_row("bad candidate", f"stopped, {len(facts.gate_failures)} reasons", f"{look}evaluation_report, Checks")
+    table.add_row("requests", f"{facts.requests_sent} sent, {facts.requests_failed} failed", f"{look}captured_traffic")
+    table.add_row("drifted", ", ".join(facts.drift_alerts) or "nothing", f"{look}drift_report")
+    table.add_row("decision", facts.decision, f"{look}operating_decision")
+    table.add_row("retrained by", facts.retrained_by, "Automation")
+    table.add_row("challenger", figures(facts.challenger), f"{look}evaluation_report")
+    table.add_row("champion, same rows", figures(facts.champion_on_challengers_window), "")
     table.add_row("live now", facts.live_model_package.rsplit(":", 1)[-1], "ml-platform status")
     table.caption = f"make dev, then http://127.0.0.1:{settings.dagster_port}"
     table.caption_justify = "left"

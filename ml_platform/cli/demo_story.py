@@ -8,6 +8,7 @@ from dagster import DagsterInstance
 from ml_platform.aws import model_packages
 from ml_platform.aws.manifests import Manifests
 from ml_platform.aws.objects import ObjectStore
+from ml_platform.batch.run import BatchScores
 from ml_platform.cli.demo_home import HISTORY_DAYS, LIVE_DAYS, MATURING_DAYS
 from ml_platform.cli.demo_report import Facts, Narrator, figures
 from ml_platform.cli.runs import Run, Runs
@@ -102,7 +103,10 @@ class Story:
         evidence = self.manifests.read("evaluation_report", PromotionEvidence)
         self.expect(not run.blocked_by(), f"The first model did not pass the gate: {'; '.join(evidence.failures)}.")
         self.facts.champion = evidence.challenger.model_dump(mode="json")
+        batch = self.manifests.read("batch_scores", BatchScores)
+        self.facts.batch_rows_scored = batch.rows
         self.narrator.say(f"holdout of {evidence.challenger.rows} payments: {figures(self.facts.champion)}")
+        self.narrator.say(f"batch: {batch.rows} payments of the newest day scored by transform job {batch.job_name}")
 
     def approve_and_deploy(self) -> None:
         """Approve the pending package as a reviewer would, and tick the sensor that deploys."""
@@ -170,7 +174,7 @@ class Story:
         self.facts.challenger = evidence.challenger.model_dump(mode="json")
         if evidence.champion is not None:
             self.facts.champion_on_challengers_window = evidence.champion.model_dump(mode="json")
-        self.facts.retrained_by = f"sensor operating_decision_retrains, run {runs[0].run_id}"
+        self.facts.retrained_by = f"sensor operating_decision_retrains, run {runs[0].run_id[:8]}"
         self.narrator.say(f"challenger: {figures(self.facts.challenger)}")
         self.narrator.say(f"champion on the same rows: {figures(self.facts.champion_on_challengers_window)}")
         self.expect(not runs[0].blocked_by(), f"The challenger did not pass: {'; '.join(evidence.failures)}.")
