@@ -7,7 +7,8 @@ that the operation's output shape does not know are private to the stand-in. Obj
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ CREATE INDEX IF NOT EXISTS resources_by_creation ON resources (kind, created_at,
 """
 Body = dict[str, Any]
 Bodies = list[Body]
+Observer = Callable[[str, Body | None, Body], None]
+"""Told a resource's kind, its body before (None: it is new) and after a change."""
 
 
 class DuplicateError(Exception):
@@ -70,10 +73,31 @@ class Store:
         # In WAL mode NORMAL loses nothing when the process dies; only a power cut can drop the newest commits.
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(SCHEMA)
+        self._observers: dict[str, Observer] = {}
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def watch(self, kinds: Iterable[str], observer: Observer) -> None:
+        """Tell an observer of every change of resources of these kinds; what it stores belongs to the change."""
+        self._observers.update(dict.fromkeys(kinds, observer))
+
+    @contextmanager
+    def _observed(self, kind: str, name: str, after: Body) -> Iterator[None]:
+        observer = self._observers.get(kind)
+        if observer is None:
+            yield
+            return
+        before = self.get(kind, name)
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            observer(kind, before, after)
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
 
     def get(self, kind: str, name: str) -> Body | None:
         """Return a resource's body, or None."""
@@ -88,20 +112,22 @@ class Store:
         """
         now = time.time()
         try:
-            self._database.execute(
-                "INSERT INTO resources VALUES (?, ?, ?, 1, ?, ?)", (kind, name, json.dumps(body), now, now)
-            )
+            with self._observed(kind, name, body):
+                self._database.execute(
+                    "INSERT INTO resources VALUES (?, ?, ?, 1, ?, ?)", (kind, name, json.dumps(body), now, now)
+                )
         except sqlite3.IntegrityError as error:
             raise DuplicateError(f"{kind} {name} exists") from error
 
     def put(self, kind: str, name: str, body: Body) -> None:
         """Add or replace a resource; its creation time stays."""
         now = time.time()
-        self._database.execute(
-            "INSERT INTO resources VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET "
-            "body = excluded.body, version = version + 1, updated_at = excluded.updated_at",
-            (kind, name, json.dumps(body), now, now),
-        )
+        with self._observed(kind, name, body):
+            self._database.execute(
+                "INSERT INTO resources VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET "
+                "body = excluded.body, version = version + 1, updated_at = excluded.updated_at",
+                (kind, name, json.dumps(body), now, now),
+            )
 
     def update(self, kind: str, name: str, **members: Any) -> Body:
         """Set members of an existing resource and return its new body; a member set to None is removed.

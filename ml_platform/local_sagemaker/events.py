@@ -1,0 +1,152 @@
+"""Delivery of state-change events to the user's own EventBridge rules, which live in the ground services.
+
+Emulators take no events from ``aws.*`` sources, so the stand-in reads the rules of the default bus and delivers to
+their SQS and SNS targets itself. An event is written down in one transaction with the change it tells of and forgotten
+when it is delivered: a crash delivers one twice, as EventBridge may, but loses none. What an event says is
+``event_shapes``; which one a rule wants, ``event_patterns``.
+"""
+
+import asyncio
+import json
+import logging
+import time
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
+
+from ml_platform.local_sagemaker.event_patterns import PatternError, matches
+from ml_platform.local_sagemaker.event_shapes import SHAPES, Change, changes
+from ml_platform.local_sagemaker.event_targets import Targets, UndeliverableError
+from ml_platform.local_sagemaker.store import Query
+
+if TYPE_CHECKING:
+    from ml_platform.local_sagemaker.service import Service
+
+logger = logging.getLogger(__name__)
+
+KIND = "event"
+BATCH = Query(sort="name", descending=False, limit=100)
+LONGEST_PAUSE = 10.0
+
+
+class Events:
+    """Sees every change in the store and tells the rules that want to know."""
+
+    def __init__(self, service: "Service") -> None:
+        self._service = service
+        self._due = asyncio.Event()
+        self._last = 0
+        self._targets = Targets(service.region)
+        self._rules = Rules(service.region)
+        service.store.watch(SHAPES.keys(), self._note)
+
+    def start(self) -> None:
+        """Deliver in the background, first of all what the last stop or crash left."""
+        self._due.set()
+        self._service.spawn(self._deliver_for_ever(), "event delivery")
+
+    def _note(self, kind: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+        """Write down what a change causes; runs inside the change's own transaction."""
+        for change in changes(kind, before, after):
+            faults = self._service.faults
+            names = (change.arn, change.detail_type)
+            if faults.take("lost-event", *names) is not None:
+                continue
+            event = self._envelope(change)
+            for _ in range(1 if faults.take("duplicate-event", *names) is None else 2):
+                self._service.store.insert(KIND, self._next_name(), event)
+            self._due.set()
+
+    def _next_name(self) -> str:
+        """Names in the order in which they were given, also after a restart."""
+        self._last = max(time.time_ns(), self._last + 1)
+        return f"{self._last:020d}"
+
+    def _envelope(self, change: Change) -> dict[str, Any]:
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": change.detail_type,
+            "source": "aws.sagemaker",
+            "account": self._service.account,
+            "time": self._service.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self._service.region,
+            "resources": [change.arn],
+            "detail": change.detail,
+        }
+
+    async def _deliver_for_ever(self) -> None:
+        pause = 0.1
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                # One after the other: the events of a resource arrive in the order in which it changed.
+                while batch := self._service.store.select(KIND, BATCH):
+                    rules = await asyncio.to_thread(self._rules.load)
+                    for row in batch:
+                        if rules:
+                            await asyncio.to_thread(self._deliver, rules, row.body)
+                        self._service.store.delete(KIND, row.name)
+                pause = 0.1
+            except (BotoCoreError, ClientError) as error:
+                logger.warning("events wait for the ground services: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._due.set()
+
+    def _deliver(self, rules: "list[Rule]", event: dict[str, Any]) -> None:
+        for name, pattern, targets in rules:
+            try:
+                if not matches(pattern, event):
+                    continue
+            except PatternError as error:
+                logger.warning("rule %s gets no events: %s", name, error)
+                continue
+            for target in targets:
+                try:
+                    self._targets.send(target, event)
+                except UndeliverableError as error:
+                    logger.warning("rule %s: target %s gets no event: %s", name, target["Arn"], error)
+
+
+Rule = tuple[str, Any, list[dict[str, Any]]]
+
+
+class Rules:
+    """The enabled rules of the default event bus that may ask for SageMaker's events."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self._client: Any = None
+
+    def load(self) -> list[Rule]:
+        """Return name, pattern and targets of each rule as they are now."""
+        if self._client is None:
+            config = Config(connect_timeout=5, read_timeout=10)
+            self._client = Session().create_client("events", region_name=self._region, config=config)
+        return [*self._load()]
+
+    def _load(self) -> Iterator[Rule]:
+        for rule in self._pages("list_rules", "Rules"):
+            if rule.get("State", "ENABLED").startswith("ENABLED") and rule.get("EventPattern"):
+                targets = [*self._pages("list_targets_by_rule", "Targets", Rule=rule["Name"])]
+                yield rule["Name"], json.loads(rule["EventPattern"]), targets
+
+    def _pages(self, operation: str, member: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        token: dict[str, str] = {}
+        while True:
+            page = getattr(self._client, operation)(**arguments, **token)
+            yield from page.get(member, [])
+            if not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
+
+
+def attach(service: "Service") -> None:
+    """Let a service tell its changes of state from now on."""
+    Events(service).start()

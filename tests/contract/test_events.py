@@ -1,0 +1,147 @@
+"""State changes reach the queues and topics of the user's own EventBridge rules."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from ml_platform.core.settings import Settings
+from tests.conftest import free_port, start_stand_in
+from tests.contract.hosting_account import Account, register_image
+from tests.contract.sagemaker_requests import ended_training_job, training_job, unique, wait_for
+
+
+class Mailbox:
+    """A queue that a rule delivers to."""
+
+    def __init__(self, detail_type: str, **detail: Any) -> None:
+        self.name = unique("events")
+        self.sqs: Any = boto3.client("sqs")
+        self.rules: Any = boto3.client("events")
+        self.url = self.sqs.create_queue(QueueName=self.name)["QueueUrl"]
+        self.arn = f"arn:aws:sqs:us-east-1:000000000000:{self.name}"
+        pattern = {"source": ["aws.sagemaker"], "detail-type": [detail_type]} | ({"detail": detail} if detail else {})
+        self.rules.put_rule(Name=self.name, EventPattern=json.dumps(pattern))
+
+    def target(self, **options: Any) -> "Mailbox":
+        self.rules.put_targets(Rule=self.name, Targets=[{"Id": "1", "Arn": self.arn} | options])
+        return self
+
+    def close(self) -> None:
+        self.rules.remove_targets(Rule=self.name, Ids=["1"])
+        self.rules.delete_rule(Name=self.name)
+
+    def collect(self, count: int) -> list[Any]:
+        """Return the first so many messages, in the order in which they were sent."""
+        found: list[Any] = []
+
+        def look() -> int:
+            answer = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10)
+            for message in answer.get("Messages", []):
+                found.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+            return len(found)
+
+        wait_for(look, lambda seen: seen >= count)
+        return found
+
+
+@pytest.fixture
+def account(sagemaker_settings: Settings, stand_in: str, images_file: Path) -> Account:
+    register_image(images_file)
+    return Account(stand_in, sagemaker_settings.bucket)
+
+
+def test_a_training_job_tells_every_status_in_order(account: Account) -> None:
+    name = unique("told")
+    box = Mailbox("SageMaker Training Job State Change", TrainingJobName=[name]).target()
+    account.sagemaker.create_training_job(**training_job(account.bucket, name))
+    ended_training_job(account.sagemaker, name)
+    told = box.collect(6)
+    box.close()
+    # As AWS says of these events, there may be more than one to a change.
+    secondary = [*dict.fromkeys(event["detail"]["SecondaryStatus"] for event in told)]
+    assert secondary == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    last = told[-1]
+    arn = f"arn:aws:sagemaker:us-east-1:000000000000:training-job/{name}"
+    assert (last["source"], last["resources"], last["account"]) == ("aws.sagemaker", [arn], "000000000000")
+    assert last["detail"]["TrainingJobStatus"] == "Completed"
+    assert last["detail"]["TrainingEndTime"].isdecimal()
+
+
+def test_an_endpoint_tells_its_status_and_its_deployment(account: Account) -> None:
+    endpoint = account.an_endpoint(account.a_config("blue"))
+    states = Mailbox("SageMaker Endpoint State Change", EndpointName=[endpoint]).target()
+    deployments = Mailbox("SageMaker Endpoint Deployment State Change", EndpointName=[endpoint]).target()
+    green = account.a_config("green")
+    account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green)
+    account.settled(endpoint)
+    told = states.collect(2)
+    assert [event["detail"]["EndpointStatus"] for event in told][:: len(told) - 1] == ["UPDATING", "IN_SERVICE"]
+    assert told[-1]["detail"]["EndpointConfigName"] == green
+    assert deployments.collect(1)[0]["detail"]["PendingDeploymentSummary"]["EndpointConfigName"] == green
+    states.close()
+    deployments.close()
+
+
+def test_an_approval_reaches_the_subscribers_of_a_topic(account: Account) -> None:
+    sns: Any = boto3.client("sns")
+    group = unique("group")
+    box = Mailbox("SageMaker Model Package State Change", ModelApprovalStatus=["Approved"])
+    topic = sns.create_topic(Name=box.name)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=box.arn, Attributes={"RawMessageDelivery": "true"})
+    box.target(Arn=topic)
+    account.sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    arn = account.sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"]
+    account.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    [event] = box.collect(1)
+    box.close()
+    assert event["resources"] == [arn]
+
+
+def test_events_are_lost_and_doubled_on_demand(account: Account, stand_in: str) -> None:
+    box = Mailbox("SageMaker Model Package State Change").target(InputPath="$.resources")
+    group = unique("group")
+    account.sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    arns = [f"arn:aws:sagemaker:us-east-1:000000000000:model-package/{group}/{version}" for version in (1, 2, 3)]
+    for kind, target in (("lost-event", arns[0]), ("duplicate-event", arns[1])):
+        add_fault(stand_in, {"kind": kind, "target": target})
+    for _ in arns:
+        account.sagemaker.create_model_package(ModelPackageGroupName=group)
+    told = [resources[0] for resources in box.collect(3)]
+    box.close()
+    assert told == [arns[1], arns[1], arns[2]]
+
+
+def test_an_event_that_a_crash_kept_from_being_delivered_is_delivered_afterwards(
+    settings: Settings, images_file: Path, ground_services: str, tmp_path: Path
+) -> None:
+    box = Mailbox("SageMaker Model Package State Change").target()
+    home, group = tmp_path / "stand-in", unique("group")
+    # Nothing answers there: the event cannot be delivered yet.
+    process = start_stand_in(home, images_file, f"http://127.0.0.1:{free_port()}", port := free_port())
+    sagemaker = boto3.client("sagemaker", endpoint_url=f"http://127.0.0.1:{port}", config=Config(retries={}))
+    try:
+        sagemaker.create_model_package_group(ModelPackageGroupName=group)
+        arn = sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"]
+    finally:
+        process.kill()
+        process.wait(10)
+    process = start_stand_in(home, images_file, ground_services, free_port())
+    try:
+        [event] = box.collect(1)
+    finally:
+        process.terminate()
+        process.wait(20)
+    box.close()
+    assert event["resources"] == [arn]
+
+
+def add_fault(stand_in: str, fault: dict[str, Any]) -> None:
+    from urllib.request import Request, urlopen
+
+    with urlopen(Request(f"{stand_in}/_stand-in/faults", json.dumps(fault).encode()), timeout=10):  # noqa: S310
+        pass
