@@ -265,7 +265,7 @@ def fit(train: Any, validation: Any) -> tuple[Any, Any]:
         train.select(FEATURES).to_numpy(), train["label"].to_numpy(), feature_name=FEATURES, params=LIGHTGBM
     )
     model = lgb.train(LIGHTGBM, data, num_boost_round=TREES)
-    raw = model.predict(validation.select(FEATURES).to_numpy(), raw_score=True, num_threads=1)
+    raw: Any = model.predict(validation.select(FEATURES).to_numpy(), raw_score=True, num_threads=1)
     calibration = LogisticRegression(C=1e6).fit(raw[:, None], validation["label"].to_numpy())
     return model, (float(calibration.coef_[0, 0]), float(calibration.intercept_[0]))
 

@@ -57,7 +57,8 @@ def main() -> int:
     arguments.add_argument("--rounds", type=int, help="as many as this")
     chosen = arguments.parse_args()
     rounds: int = chosen.rounds or (2 if chosen.quick else 3)
-    platform, plain = [], []
+    platform: list[Side] = []
+    plain: list[Side] = []
     for number in range(rounds):
         for side in (platform, plain) if number % 2 == 0 else (plain, platform):
             name = "platform" if side is platform else "plain script"
@@ -72,7 +73,7 @@ def report(platform: list[Side], plain: list[Side]) -> int:
     """Print and write the figures: medians over the rounds."""
 
     def of(sides: list[Side], name: str) -> float:
-        return statistics.median(getattr(side, name) for side in sides)
+        return float(statistics.median(getattr(side, name) for side in sides))
 
     cpu = Measure("CPU", of(platform, "cpu"), of(plain, "cpu"), goal=GOAL)
     measures = [
