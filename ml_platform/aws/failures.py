@@ -16,6 +16,7 @@ _NO_CREDENTIALS = (botocore.exceptions.NoCredentialsError, botocore.exceptions.P
 _NO_ANSWER = (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"}
 _BUSY = {"ThrottlingException", "Throttling", "TooManyRequestsException", "ServiceUnavailable", "InternalFailure"}
+_SERVER_ERROR = 500
 _MISSING_CODES = {"ResourceNotFound", "ResourceNotFoundException"}
 # SageMaker has no code of its own for most absent and duplicate resources: the message decides.
 _MISSING_TEXT = re.compile(r"could not find|not found|does not exist", re.IGNORECASE)
@@ -31,6 +32,10 @@ def code(error: ClientError) -> str:
 def message(error: ClientError) -> str:
     """Return the sentence AWS answered with."""
     return str(error.response.get("Error", {}).get("Message", "")) or str(error)
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def means_missing(error: ClientError) -> bool:
@@ -57,7 +62,7 @@ def as_ours(error: ClientError, doing: str) -> MLPlatformError:
         return CapacityError(f"Cannot {doing}: {said} Retry later, or ask AWS for a higher quota.")
     if code(error) in _DENIED:
         return ConfigurationError(f"Cannot {doing}: {said} Check the credentials and the permissions of their role.")
-    if code(error) in _BUSY:
+    if code(error) in _BUSY or _status(error) >= _SERVER_ERROR:
         return ServiceUnavailableError(f"Cannot {doing} now: {said} Retry in a minute.")
     return ConfigurationError(f"AWS refused to {doing}: {said}")
 

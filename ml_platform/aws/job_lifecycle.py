@@ -4,9 +4,9 @@ A job's name is a function of its inputs, so the name alone tells whether the wo
 describe a job is ``training_jobs`` and ``transform_jobs``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -16,14 +16,20 @@ from ml_platform.core.errors import (
     CapacityError,
     JobError,
     JobFailedError,
+    JobLostError,
     JobStoppedError,
     MLPlatformError,
     ServiceUnavailableError,
+    SpotInterruptedError,
 )
 
 COMPLETED, FAILED, STOPPED, STOPPING, IN_PROGRESS = "Completed", "Failed", "Stopped", "Stopping", "InProgress"
 _ENDED = {COMPLETED, FAILED, STOPPED}
 _CAPACITY = ("CapacityError", "InsufficientCapacity", "Insufficient capacity")
+# What the container wrote into its failure file follows these words: nothing in it is SageMaker's own reason.
+_CONTAINERS_OWN = ("AlgorithmError", "ClientError")
+_LOST = ("InternalServerError", "InternalError")
+_SPOT_PHASES = {"Interrupted", "MaxWaitTimeExceeded"}
 
 MAX_ATTEMPTS = 100
 # A restart of the stand-in or a short outage must not lose a job that is being paid for.
@@ -42,6 +48,17 @@ class Job:
     failure_reason: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    instance_count: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    billable_seconds: int = 0
+    interruptions: int = 0
+    """How often AWS took the spot instances away while the job ran."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def seconds_between(started_at: datetime | None, ended_at: datetime | None) -> int:
+    """Return for how long a job of several seconds' billing ran; 0 when it did not start or has not ended."""
+    return 0 if started_at is None or ended_at is None else max(1, round((ended_at - started_at).total_seconds()))
 
 
 def instant(time: datetime | None) -> datetime | None:
@@ -105,6 +122,8 @@ def follow(
         JobFailedError: With SageMaker's failure reason.
         JobStoppedError: When somebody or a limit stopped it.
         CapacityError: When SageMaker had no instance for it.
+        SpotInterruptedError: When its spot instances were taken away for good.
+        JobLostError: When SageMaker lost it.
         ServiceUnavailableError: When SageMaker does not answer for longer than ``PATIENCE``.
     """
     last_answer = clock()
@@ -129,17 +148,35 @@ def _look_patiently(look: Callable[[], JobT], last_answer: datetime, clock: Cloc
 
 def completed(job: JobT) -> JobT:
     """Return the job if it completed; raises like ``follow`` when it ended otherwise."""
-    reason = job.failure_reason or "SageMaker gave no reason"
     if job.status == COMPLETED:
         return job
+    raise error_of(job)
+
+
+def error_of(job: Job) -> JobError:
+    """Return the error that says how a job ended, if not well: each kind asks for another reaction.
+
+    ``JobFailedError`` and ``JobStoppedError`` come again on a retry with the same inputs; ``CapacityError``,
+    ``SpotInterruptedError`` and ``JobLostError`` may not.
+    """
+    if job.phase in _SPOT_PHASES:
+        return SpotInterruptedError(
+            f"Job {job.name} lost its spot instances ({job.phase}). Run it again; it goes on from its last checkpoint "
+            "if it keeps any."
+        )
     if job.status == STOPPED:
-        raise JobStoppedError(f"Job {job.name} was stopped ({job.phase}). Run it again to start a new attempt.")
+        return JobStoppedError(f"Job {job.name} was stopped ({job.phase}). Run it again to start a new attempt.")
+    reason = job.failure_reason or "SageMaker gave no reason"
+    if reason.startswith(_CONTAINERS_OWN):
+        return JobFailedError(f"Job {job.name} failed: {reason}")
     if any(mark in reason for mark in _CAPACITY):
-        raise CapacityError(
+        return CapacityError(
             f"SageMaker has no {job.instance_type} for job {job.name} now: {reason}. "
             "Retry later, or set another instance type."
         )
-    raise JobFailedError(f"Job {job.name} failed: {reason}")
+    if reason.startswith(_LOST):
+        return JobLostError(f"SageMaker lost job {job.name}: {reason}. Run it again to start a new attempt.")
+    return JobFailedError(f"Job {job.name} failed: {reason}")
 
 
 @contextmanager

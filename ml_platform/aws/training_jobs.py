@@ -3,8 +3,8 @@
 What a request contains is ``training.job_request``; what all jobs share is ``job_lifecycle``.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
@@ -23,9 +23,7 @@ class TrainingJob(job_lifecycle.Job):
     """What SageMaker says of one training job. ``artifact_uri`` is empty until the job completed."""
 
     artifact_uri: str
-    billable_seconds: int = 0
     training_seconds: int = 0
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def describe(region: str, name: str) -> TrainingJob | None:
@@ -137,6 +135,11 @@ def _training_job(answer: "DescribeTrainingJobResponseTypeDef") -> TrainingJob:
         phase=answer.get("SecondaryStatus", ""),
         artifact_uri=answer.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
         instance_type=answer.get("ResourceConfig", {}).get("InstanceType", "instance"),
+        instance_count=answer.get("ResourceConfig", {}).get("InstanceCount", 1),
+        environment=answer.get("Environment", {}),
+        interruptions=sum(
+            transition["Status"] == "Interrupted" for transition in answer.get("SecondaryStatusTransitions", [])
+        ),
         failure_reason=answer.get("FailureReason"),
         billable_seconds=answer.get("BillableTimeInSeconds", 0),
         training_seconds=answer.get("TrainingTimeInSeconds", 0),

@@ -100,6 +100,8 @@ def _existing(region: str, name: str) -> TransformJob:
 
 
 def _transform_job(answer: "DescribeTransformJobResponseTypeDef") -> TransformJob:
+    started_at = job_lifecycle.instant(answer.get("TransformStartTime"))
+    ended_at = job_lifecycle.instant(answer.get("TransformEndTime"))
     return TransformJob(
         name=answer["TransformJobName"],
         arn=answer["TransformJobArn"],
@@ -108,6 +110,10 @@ def _transform_job(answer: "DescribeTransformJobResponseTypeDef") -> TransformJo
         output_uri=answer.get("TransformOutput", {}).get("S3OutputPath", ""),
         instance_type=answer.get("TransformResources", {}).get("InstanceType", "instance"),
         failure_reason=answer.get("FailureReason"),
-        started_at=job_lifecycle.instant(answer.get("TransformStartTime")),
-        ended_at=job_lifecycle.instant(answer.get("TransformEndTime")),
+        instance_count=answer.get("TransformResources", {}).get("InstanceCount", 1),
+        environment=answer.get("Environment", {}),
+        # DescribeTransformJob does not say what is billed; AWS bills the time from start to end.
+        billable_seconds=job_lifecycle.seconds_between(started_at, ended_at),
+        started_at=started_at,
+        ended_at=ended_at,
     )

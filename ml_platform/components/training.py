@@ -82,22 +82,20 @@ def build_model_candidate(model: "ModelPipeline", training_set: dg.AssetsDefinit
     def model_candidate(
         context: dg.AssetExecutionContext, config: CandidateConfig, feature_store: FeatureStore, sagemaker: SageMaker
     ) -> dg.MaterializeResult:
-        candidate = sagemaker.train(
+        candidate, reported = sagemaker.train(
+            context,
             model.name,
             feature_store.training_set(model.name),
             model_parameters=model.training.model_parameters,
             seed=model.training.seed,
             shuffle_labels=config.shuffle_labels,
-            on_log=context.log.info,
         )
         sagemaker.manifests(model.name).write("model_candidate", candidate)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(candidate.fingerprint),
             metadata={
+                **(reported.get_materialize_result().metadata or {}),
                 **numbers(candidate.metrics),
-                "training_job": candidate.job_name,
-                "billable_seconds": candidate.billable_seconds,
-                "instance_type": candidate.instance_type,
                 "fingerprint": candidate.fingerprint,
                 "address": link(candidate.artifact_uri),
             },

@@ -45,6 +45,14 @@ class CapacityError(JobError):
     """SageMaker had no instance of the requested type. A later retry can succeed."""
 
 
+class SpotInterruptedError(JobError):
+    """AWS took the spot instances away, or gave none in time. A later retry can succeed."""
+
+
+class JobLostError(JobError):
+    """SageMaker itself lost the job. A retry starts a new attempt."""
+
+
 class EndpointError(MLPlatformError):
     """An endpoint is absent, failed, or does not serve what was asked for."""
 

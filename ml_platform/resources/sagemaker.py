@@ -1,22 +1,31 @@
 """SageMaker as the graph uses it: train, register, deploy, score a batch."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import dagster as dg
 
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.core import names
 from ml_platform.core.errors import MLPlatformError
+from ml_platform.core.settings import Settings
 from ml_platform.resources.platform import PlatformResource
 
 if TYPE_CHECKING:
     import polars as pl
+    from mypy_boto3_sagemaker.type_defs import CreateTrainingJobRequestTypeDef
 
+    from ml_platform.aws.training_jobs import TrainingJob
     from ml_platform.batch.run import BatchScores
     from ml_platform.deployment.rollout import LiveEndpoint
     from ml_platform.evaluation.evidence import PromotionEvidence
     from ml_platform.features.training_set_spec import TrainingSetManifest
     from ml_platform.registry.lookup import LivePackage
+    from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient, PipesSageMakerInvocation
     from ml_platform.training.run import Candidate
+
+# No capacity, spot instances taken away, a job that SageMaker lost: worth waiting for, not for ever.
+TRANSIENT_RETRIES = 2
 
 
 class NotPromotableError(MLPlatformError):
@@ -28,15 +37,19 @@ class SageMaker(PlatformResource):
 
     def train(
         self,
+        context: dg.AssetExecutionContext,
         model: str,
         training_set: "TrainingSetManifest",
         *,
         model_parameters: Mapping[str, Any],
         seed: int,
         shuffle_labels: bool,
-        on_log: Callable[[str], None],
-    ) -> "Candidate":
-        """Return the candidate for these inputs, training it unless a job did so before."""
+    ) -> "tuple[Candidate, PipesSageMakerInvocation]":
+        """Return the candidate for these inputs and what its job reported; a job that did it before is adopted.
+
+        Raises:
+            dagster.Failure: When the job did not complete.
+        """
         from ml_platform.modeling.hyperparameters import HyperParameters
         from ml_platform.training import run
 
@@ -49,7 +62,27 @@ class SageMaker(PlatformResource):
         )
         channels: dict[str, str] = {name: split.uri for name, split in training_set.splits.items() if name != "holdout"}
         inputs = run.TrainingInputs(model, channels, training_set.fingerprint, hyperparameters)
-        return run.train(self.settings, self.store, inputs, on_log=on_log)
+        settings, store = self.settings, self.store
+        invocations: list[PipesSageMakerInvocation] = []
+
+        def run_job(request: "CreateTrainingJobRequestTypeDef") -> "TrainingJob":
+            invocation = self._pipes(settings).run(
+                context=context,
+                kind="training",
+                params=request,
+                usable=lambda job: run.has_artifact(store, job),
+            )
+            invocations.append(invocation)
+            return cast("TrainingJob", invocation.job)
+
+        candidate = run.train_by(run_job, settings, store, inputs)
+        return candidate, invocations[0]
+
+    @staticmethod
+    def _pipes(settings: Settings) -> "PipesSageMakerClient":
+        from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
+
+        return PipesSageMakerClient(settings.region, poll_interval=settings.poll_seconds, max_retries=TRANSIENT_RETRIES)
 
     def register(self, evidence: "PromotionEvidence", candidate: "Candidate", report_uri: str) -> ModelPackage:
         """Register a candidate that passed the gate.

@@ -18,6 +18,8 @@ from ml_platform.core.settings import Settings
 from ml_platform.training.job_request import METRICS, training_job_request
 
 if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import CreateTrainingJobRequestTypeDef
+
     from ml_platform.modeling.hyperparameters import HyperParameters
 
 
@@ -97,6 +99,39 @@ def train(
         CapacityError: When SageMaker had no instance; a retry starts a new attempt.
         ArtifactError: When the job completed without leaving an artifact.
     """
+
+    def run_job(request: "CreateTrainingJobRequestTypeDef") -> training_jobs.TrainingJob:
+        name = training_jobs.start_or_adopt(settings.region, request, usable=lambda job: has_artifact(store, job))
+        return training_jobs.follow(
+            settings.region,
+            name,
+            on_log=on_log,
+            clock=clock,
+            sleep=sleep,
+            poll_seconds=settings.poll_seconds,
+            stop_on_interrupt=stop_on_interrupt,
+        )
+
+    return train_by(run_job, settings, store, inputs)
+
+
+def train_by(
+    run_job: "Callable[[CreateTrainingJobRequestTypeDef], training_jobs.TrainingJob]",
+    settings: Settings,
+    store: ObjectStore,
+    inputs: TrainingInputs,
+) -> Candidate:
+    """Return the candidate for these inputs, its job started and followed by ``run_job``.
+
+    Args:
+        run_job: Returns the completed job for a request; may adopt one for which ``has_artifact``.
+        settings: Image, role, instance type and limits.
+        store: Bucket of the artifacts.
+        inputs: Model, data and hyper-parameters.
+
+    Raises:
+        ArtifactError: When the job completed without leaving an artifact.
+    """
     fingerprint = candidate_fingerprint(settings, inputs)
     request = training_job_request(
         settings,
@@ -106,23 +141,9 @@ def train(
         hyperparameters=inputs.hyperparameters.model_copy(update={"fingerprint": fingerprint}).to_sagemaker(),
         metrics=inputs.metrics,
     )
-
-    def has_artifact(job: training_jobs.TrainingJob) -> bool:
-        return store.exists(store.key(job.artifact_uri))
-
-    # A completed job whose artifact was deleted since is no reason to hand out a dead address.
-    name = training_jobs.start_or_adopt(settings.region, request, usable=has_artifact)
-    job = training_jobs.follow(
-        settings.region,
-        name,
-        on_log=on_log,
-        clock=clock,
-        sleep=sleep,
-        poll_seconds=settings.poll_seconds,
-        stop_on_interrupt=stop_on_interrupt,
-    )
-    if not has_artifact(job):
-        raise ArtifactError(f"Training job {name} completed, but there is no {job.artifact_uri}. Train again.")
+    job = run_job(request)
+    if not has_artifact(store, job):
+        raise ArtifactError(f"Training job {job.name} completed, but there is no {job.artifact_uri}. Train again.")
     return Candidate(
         model=inputs.model,
         job_name=job.name,
@@ -136,3 +157,8 @@ def train(
         started_at=job.started_at,
         ended_at=job.ended_at,
     )
+
+
+def has_artifact(store: ObjectStore, job: training_jobs.TrainingJob) -> bool:
+    """Whether a job's artifact is there: a completed job whose artifact was deleted since is of no use."""
+    return store.exists(store.key(job.artifact_uri))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ml_platform.containers.training.channels import read_channel
+from ml_platform.containers.training.pipes import Report, report_to_dagster
 from ml_platform.core.errors import ArtifactError, ConfigurationError
 from ml_platform.modeling import metrics
 from ml_platform.modeling.artifact import save_artifact
@@ -31,6 +32,11 @@ def run(paths: ContainerPaths, before_saving: Callable[[], None] = lambda: None)
         ConfigurationError: When the hyper-parameters cannot be used.
         ArtifactError: When the data cannot make a model.
     """
+    with report_to_dagster() as report:
+        _run(paths, before_saving, report)
+
+
+def _run(paths: ContainerPaths, before_saving: Callable[[], None], report: Report) -> None:
     hyperparameters = read_hyperparameters(paths)
     signature = hyperparameters.signature
     train = read_channel(paths, TRAIN_CHANNEL, signature)
@@ -42,13 +48,17 @@ def run(paths: ContainerPaths, before_saving: Callable[[], None] = lambda: None)
         rng = np.random.default_rng(hyperparameters.seed)
         train = _with_shuffled_labels(train, signature.label, rng)
         validation = None if validation is None else _with_shuffled_labels(validation, signature.label, rng)
-    _report_rows(TRAIN_CHANNEL, train, signature.label)
-    if validation is not None:
-        _report_rows(VALIDATION_CHANNEL, validation, signature.label)
+    for channel, frame in ((TRAIN_CHANNEL, train), (VALIDATION_CHANNEL, validation)):
+        if frame is not None:
+            positives = int(frame[signature.label].sum())
+            _log.info("%s:rows=%d; %s:positives=%d;", channel, len(frame), channel, positives)
+            report.add(f"{channel}_rows", len(frame))
+            report.add(f"{channel}_positives", positives)
     pipeline = FittedPipeline.fit(train, validation, hyperparameters, _log_progress)
     measured = train if validation is None else validation
     scores = pipeline.score(measured)
     _report_ranking(TRAIN_CHANNEL if validation is None else VALIDATION_CHANNEL, signature.labels(measured), scores)
+    report.add("threshold", float(pipeline.threshold))
     baseline = Baseline.measure(signature, measured, scores)
     before_saving()
     save_artifact(pipeline, baseline, hyperparameters.fingerprint, paths.model)
@@ -72,10 +82,6 @@ def read_hyperparameters(paths: ContainerPaths) -> HyperParameters:
 
 def _with_shuffled_labels(frame: pd.DataFrame, label: str, rng: np.random.Generator) -> pd.DataFrame:
     return frame.assign(**{label: rng.permutation(frame[label].to_numpy())})
-
-
-def _report_rows(channel: str, frame: pd.DataFrame, label: str) -> None:
-    _log.info("%s:rows=%d; %s:positives=%d;", channel, len(frame), channel, int(frame[label].sum()))
 
 
 def _report_ranking(channel: str, labels: np.ndarray, scores: np.ndarray) -> None:

@@ -1,0 +1,291 @@
+"""A Dagster Pipes client for SageMaker jobs that outlive the run that started them.
+
+The job's name follows from its inputs: a step that is retried, or a run that is launched again after a crash, finds
+the job it started and follows it, or takes over its result. Nothing is started twice. Calls to AWS are
+``aws.job_kinds``; what a run shows of a job is ``pipes_report``.
+"""
+
+import copy
+import random
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NoReturn
+
+import dagster as dg
+from dagster._core.definitions.resource_annotation import TreatAsResourceParam
+from dagster._core.pipes.client import PipesClientCompletedInvocation
+from dagster._core.pipes.context import PipesExecutionResult, PipesSession
+
+from ml_platform.aws import job_lifecycle
+from ml_platform.aws.job_kinds import KINDS, JobKind, KindName
+from ml_platform.aws.job_lifecycle import Job
+from ml_platform.aws.job_logs import JobLogs
+from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
+from ml_platform.core.errors import (
+    CapacityError,
+    JobLostError,
+    MLPlatformError,
+    ServiceUnavailableError,
+    SpotInterruptedError,
+)
+from ml_platform.core.fingerprint import fingerprint_json
+from ml_platform.resources import pipes_messages
+from ml_platform.resources.pipes_names import job_name
+from ml_platform.resources.pipes_report import job_metadata
+
+Context = dg.OpExecutionContext | dg.AssetExecutionContext
+TRANSIENT = (CapacityError, SpotInterruptedError, JobLostError, ServiceUnavailableError)
+"""What another attempt with the same inputs may not meet again."""
+
+# E.g. the bar in the key of a partition of two dimensions.
+_TAG_FORBIDS = re.compile(r"[^\w\s.:/=+\-@]")
+
+
+class PipesSageMakerInvocation(PipesClientCompletedInvocation):
+    """A completed job and what it reported."""
+
+    def __init__(self, session: PipesSession, job: Job, metadata: Mapping[str, Any]) -> None:
+        super().__init__(session, metadata=dict(metadata))
+        self.job = job
+
+    def get_results(self, *, implicit_materializations: bool = True) -> Sequence[PipesExecutionResult]:
+        """Return what the job reported, the last word on each asset and check.
+
+        A container that is started again after a spot interruption, or runs on several instances, says things twice.
+        """
+        results = super().get_results(implicit_materializations=implicit_materializations)
+        return tuple(
+            {
+                (type(result), result.asset_key, getattr(result, "check_name", None)): result for result in results
+            }.values()
+        )
+
+
+class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
+    """A Pipes client for SageMaker training, processing and transform jobs.
+
+    Args:
+        region: AWS region.
+        context_injector: Defaults to ``PipesSageMakerContextInjector``: through the job's environment.
+        message_reader: Defaults to ``PipesSageMakerLogMessageReader``: by the job's log.
+            dagster-aws's ``PipesS3MessageReader`` works too.
+        forward_termination: Stop the job when the Dagster process is interrupted.
+        poll_interval: Seconds between two looks at the job.
+        log_grace_seconds: How long to wait, after the job has completed, for its last messages to reach the log.
+        max_retries: How often a step asks Dagster for a retry after a transient ending (no capacity, spot instances
+            taken away, job lost by SageMaker). 0 leaves that to the asset's own retry policy.
+        retry_wait_seconds: Wait before the first retry; doubled for each further one, with jitter.
+        clock: Present instant.
+        sleep: Waits between two looks.
+    """
+
+    def __init__(  # noqa: PLR0913  # all optional; dagster-aws's convention
+        self,
+        region: str,
+        *,
+        context_injector: dg.PipesContextInjector | None = None,
+        message_reader: dg.PipesMessageReader | None = None,
+        forward_termination: bool = True,
+        poll_interval: float = 5.0,
+        log_grace_seconds: float = 10.0,
+        max_retries: int = 0,
+        retry_wait_seconds: float = 60.0,
+        clock: Clock = utc_now,
+        sleep: Sleep = sleep,
+    ) -> None:
+        self.region = region
+        self.context_injector = context_injector or pipes_messages.PipesSageMakerContextInjector()
+        self.message_reader = message_reader or pipes_messages.PipesSageMakerLogMessageReader()
+        self.forward_termination = forward_termination
+        self.poll_interval = poll_interval
+        self.log_grace_seconds = log_grace_seconds
+        self.max_retries = max_retries
+        self.retry_wait_seconds = retry_wait_seconds
+        self.clock, self.sleep = clock, sleep
+
+    def run(  # type: ignore[override]  # each client has parameters of its own
+        self,
+        *,
+        context: Context,
+        kind: KindName,
+        params: Mapping[str, Any],
+        fingerprint: str | None = None,
+        extras: dict[str, Any] | None = None,
+        usable: Callable[[Any], bool] = lambda _: True,
+    ) -> PipesSageMakerInvocation:
+        """Return the completed job that these parameters ask for, starting it only when no run did so before.
+
+        Args:
+            context: The step's context.
+            kind: Kind of the job.
+            params: What ``CreateTrainingJob``, ``CreateProcessingJob`` or ``CreateTransformJob`` gets. Left as it is.
+                Without a name, the job gets one made of asset, partition and fingerprint; a name that is given must
+                be a function of the inputs.
+            fingerprint: Over everything the outcome depends on; by default, over ``params``.
+            extras: For the container, by the Pipes context.
+            usable: Whether a completed job may be adopted, e.g. because its result is still there.
+
+        Raises:
+            dagster.Failure: With the reason and the job's metadata; ``allow_retries`` says whether one can help.
+            dagster.RetryRequested: After a transient ending, when ``max_retries`` is set.
+        """
+        watch = _Watch(self, KINDS[kind], context)
+        try:
+            with self._session(context, extras) as session:
+                request = self._request(watch.kind, context, session, params, fingerprint)
+                job = watch.follow(watch.kind.start_or_adopt(self.region, request, usable), session, request)
+            return PipesSageMakerInvocation(session, job, watch.metadata())
+        except MLPlatformError as error:
+            self._fail(context, watch, error)
+
+    @contextmanager
+    def _session(self, context: Context, extras: dict[str, Any] | None) -> Iterator[PipesSession]:
+        # A reader of dagster-aws remembers how far it has read, and where: each session gets a fresh one.
+        reader = copy.copy(self.message_reader)
+        with ExitStack() as stack:
+            with warnings.catch_warnings():
+                # Dagster's own code uses here what Dagster calls deprecated or a preview.
+                warnings.simplefilter("ignore")
+                session = stack.enter_context(
+                    dg.open_pipes_session(
+                        context=context, context_injector=self.context_injector, message_reader=reader, extras=extras
+                    )
+                )
+            yield session
+
+    def _request(
+        self,
+        kind: JobKind,
+        context: Context,
+        session: PipesSession,
+        params: Mapping[str, Any],
+        fingerprint: str | None,
+    ) -> dict[str, Any]:
+        path, partition = _what_is_made(context)
+        name = params.get(kind.name_member) or job_name(path, partition, fingerprint or fingerprint_json(dict(params)))
+        environment = {**params.get("Environment", {}), **session.get_bootstrap_env_vars()}
+        pipes_messages.check_environment(kind, environment)
+        tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
+        tags |= {key: _TAG_FORBIDS.sub("_", value)[:256] for key, value in context.run.dagster_execution_info.items()}
+        return {
+            **params,
+            kind.name_member: name,
+            "Environment": environment,
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+        }
+
+    def _fail(self, context: Context, watch: "_Watch", error: MLPlatformError) -> NoReturn:
+        transient = isinstance(error, TRANSIENT)
+        failure = dg.Failure(str(error), metadata=watch.metadata(), allow_retries=transient)
+        if not transient or self.max_retries == 0:
+            raise failure from error
+        wait = self.retry_wait_seconds * 2 ** _op(context).retry_number * random.uniform(0.5, 1.5)  # noqa: S311  # jitter
+        watch.warn(f"{error} A retry can succeed: next attempt in {wait:.0f} s, if any is left.")
+        failure.__cause__ = error
+        raise dg.RetryRequested(max_retries=self.max_retries, seconds_to_wait=wait) from failure
+
+
+def _what_is_made(context: Context) -> tuple[Sequence[str], str | None]:
+    """Return the asset's key, or the op's name, and the partition."""
+    keys = sorted(context.selected_asset_keys) if context.has_assets_def else []
+    path: Sequence[str] = keys[0].path if len(keys) == 1 else [_op(context).op.name]
+    if context.has_partition_key:
+        return path, context.partition_key
+    if context.has_partition_key_range:
+        span = context.partition_key_range
+        return path, f"{span.start}...{span.end}"
+    return path, None
+
+
+def _op(context: Context) -> dg.OpExecutionContext:
+    """Return the context of the op: Dagster deprecates these questions on the asset's."""
+    return context.op_execution_context if isinstance(context, dg.AssetExecutionContext) else context
+
+
+class _Watch:
+    """One run's view of one job."""
+
+    def __init__(self, client: PipesSageMakerClient, kind: JobKind, context: Context) -> None:
+        self.client, self.kind, self.context = client, kind, context
+        self.job: Job | None = None
+        self.adopted = False
+
+    def metadata(self) -> dict[str, Any]:
+        """What is known of the job by now."""
+        if self.job is None:
+            return {}
+        return job_metadata(self.kind, self.client.region, self.job, adopted=self.adopted)
+
+    def follow(self, name: str, session: PipesSession, request: Mapping[str, Any]) -> Job:
+        """Wait for the job, passing on its log lines, messages and metrics, and return it completed."""
+        client = self.client
+        logs = JobLogs(client.region, self.kind.log_group, name, lambda line: self._take(line, session))
+
+        def on_look(job: Job) -> None:
+            if self.job is None:
+                self._meet(job, session, request)
+            self._report_metrics(job)
+            self.job = job
+            logs.drain(job.phase)
+
+        with job_lifecycle.stopped_on_interrupt(lambda: self._stop(name), enabled=client.forward_termination):
+            job = job_lifecycle.follow(
+                lambda: self.kind.existing(client.region, name),
+                on_look,
+                clock=client.clock,
+                sleep=client.sleep,
+                poll_seconds=client.poll_interval,
+            )
+            self._await_last_messages(job, session, logs)
+        return job
+
+    def _meet(self, job: Job, session: PipesSession, request: Mapping[str, Any]) -> None:
+        """Tell whether the job is ours, and read its messages where it was told to write them."""
+        ours = request["Environment"]
+        context_variable = pipes_messages.CONTEXT_VARIABLE
+        self.adopted = job.environment.get(context_variable) != ours[context_variable]
+        how = f"adopted: it was started before and is {job.status}" if self.adopted else "started"
+        self._say(f"SageMaker {self.kind.name} job {job.name} is {how}.")
+        written_to = pipes_messages.where_messages_are(job.environment)
+        if written_to and not pipes_messages.in_the_log(written_to) and written_to != session.message_reader_params:
+            session.report_launched({"extras": {}, **written_to})  # type: ignore[typeddict-item]  # readers merge all
+
+    def _take(self, line: str, session: PipesSession) -> None:
+        message = pipes_messages.pipes_message(line)
+        if message is None:
+            self.context.log.info(line)
+            return
+        try:
+            session.message_handler.handle_message(message)
+        except Exception as error:  # noqa: BLE001  # a container's odd message must not lose the job it comes from
+            self.warn(f"cannot use the job's message {line[:500]}: {error}")
+
+    def _report_metrics(self, job: Job) -> None:
+        known = self.job.metrics if self.job else {}
+        if job.metrics and job.metrics != known:
+            figures = ", ".join(f"{name} {value:.6g}" for name, value in sorted(job.metrics.items()))
+            self._say(f"{job.name}: {figures}")
+
+    def _await_last_messages(self, job: Job, session: PipesSession, logs: JobLogs) -> None:
+        # CloudWatch shows a line some seconds after it was written; a job that ended may still have things to say.
+        if not pipes_messages.in_the_log(pipes_messages.where_messages_are(job.environment)):
+            return
+        waited = 0.0
+        while not session.message_handler.received_closed_message and waited < self.client.log_grace_seconds:
+            pause = min(1.0, self.client.poll_interval)
+            self.client.sleep(pause)
+            waited += pause
+            logs.drain(job.phase)
+
+    def _stop(self, name: str) -> None:
+        self.warn(f"Dagster process interrupted! Will stop SageMaker {self.kind.name} job {name}.")
+        self.kind.stop(self.client.region, name)
+
+    def warn(self, message: str) -> None:
+        """Log a warning in the manner of Dagster's own clients."""
+        self.context.log.warning("[pipes] %s", message)
+
+    def _say(self, message: str) -> None:
+        self.context.log.info("[pipes] %s", message)
