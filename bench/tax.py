@@ -89,8 +89,8 @@ def report(platform: list[Side], plain: list[Side]) -> int:
         f"agree on AP, AUC and CP@100 to {TOLERANCE:g}.",
         "Counted for the platform: its process, the services, training job and model server during the path. Not "
         "counted: starting ministack and the stand-in, which run all the time.",
-        "The plain script imports Feast and LightGBM as they come; the platform leaves out what it does not use of them "
-        "(features.lean_feast, containers.lean_lightgbm), which saves it about 5 CPU s.",
+        "The plain script imports Feast and LightGBM as they come; the platform leaves out what it does not use of "
+        "them (features.lean_feast, containers.lean_lightgbm), which saves it about 5 CPU s.",
         f"Judged on CPU; wall includes waiting, and other work on this machine. Goal {GOAL:g}, target {TARGET:g}: "
         f"{'reached' if (cpu.ratio or 0) <= TARGET else 'not reached yet'}.",
     ]
