@@ -7,7 +7,7 @@ import os
 import shutil
 
 from ml_platform.cli.home import only_one
-from ml_platform.cli.services import stop_left_overs
+from ml_platform.cli.services import LOCAL_MARKER, stop_left_overs
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import SIMULATOR, Settings
 
@@ -40,7 +40,7 @@ def start_afresh(settings: Settings) -> None:
     """
     with only_one(settings.home, "services"):
         marker = settings.home / "demo" / "made-by-the-demo"
-        if _holds_payments(settings) and not marker.exists():
+        if (_holds_payments(settings) or (settings.home / LOCAL_MARKER).exists()) and not marker.exists():
             raise ConfigurationError(
                 f"{settings.home} holds a platform that no demo made, and a demo starts from nothing. Keep it and give "
                 "the demo a place of its own: ML_PLATFORM_HOME=.ml_platform_demo make demo"

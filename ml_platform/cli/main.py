@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from ml_platform.cli import console
 from ml_platform.cli.home import locate_home, only_one, prepare_home
+from ml_platform.cli.local import local
 from ml_platform.core.errors import MLPlatformError
 
 EPILOG = (
@@ -67,6 +68,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.add_typer(local)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  # typer's callback signature

@@ -4,6 +4,7 @@ Starting and stopping them is ``services``.
 """
 
 import http.client
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,10 @@ from pathlib import Path
 from ml_platform.cli.environment import local_environment
 from ml_platform.cli.home import checkout
 from ml_platform.cli.processes import LOOPBACK, ProcessRecord
+from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import Settings
+
+IMAGE_ROLES = ("train", "serve", "process")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,30 @@ def image_commands(settings: Settings) -> dict[str, dict[str, list[str]]]:
         (settings.serving_image, "serving", "serve"),
     ):
         images.setdefault(image, {})[verb] = [sys.executable, "-m", f"ml_platform.containers.{module}", verb]
+    return images
+
+
+def own_images(path: Path) -> dict[str, dict[str, list[str]]]:
+    """Return the images that a person named in a file, checked.
+
+    Raises:
+        ConfigurationError: When the file is none of image URI -> role -> argument list.
+    """
+    try:
+        images = json.loads(path.read_bytes())
+        if not isinstance(images, dict):
+            raise TypeError("it holds no JSON object")  # noqa: TRY301 - told below with the file's name
+        for uri, roles in images.items():
+            for role, argv in roles.items():
+                if role not in IMAGE_ROLES or not argv or not all(isinstance(part, str) for part in argv):
+                    raise TypeError(f"{role} of {uri}")  # noqa: TRY301
+                if isinstance(argv, str):
+                    raise TypeError(f"{role} of {uri} is a text, not a list")  # noqa: TRY301
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be used as images file: {error}. It looks like "
+            '{"<image uri>": {"train": ["python3", "/path/train.py"], "serve": ["python3", "/path/serve.py"]}}.'
+        ) from error
     return images
 
 

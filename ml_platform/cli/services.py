@@ -6,24 +6,34 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.cli.environment import chosen_by_caller, exported, local_environment
 from ml_platform.cli.home import AlreadyRunningError, check_home, only_one
+from ml_platform.cli.processes import ProcessRecord
 from ml_platform.cli.service_specs import (
     Service,
     dagster_ui,
     image_commands,
     is_running,
     local_services,
+    own_images,
+    record_path,
     running_settings,
 )
 from ml_platform.cli.supervisor import Report, Supervisor, stop_recorded
 from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
 from ml_platform.core.errors import ServiceUnavailableError
 from ml_platform.core.settings import Settings
+
+KEEPER = "keeper"
+"""Name under which ``local_keeper`` records its process."""
+OWN_IMAGES = "images.json"
+LOCAL_MARKER = "made-by-local"
+"""Says that a person's own state is in the home, which no demo may delete."""
 
 
 class LocalServices:
@@ -83,10 +93,13 @@ class LocalServices:
         try:
             cleanup.enter_context(only_one(self.settings.home, "services"))
         except AlreadyRunningError as error:
-            if not self._reuse:
+            if not (self._reuse or in_background(self.settings.home)):
                 raise
             self._report(f"Using the services that {error.owner} runs")
             self.attached = True
+        if self._on_top:
+            # Who attaches to the same services must not take the first one's UI for a left-over.
+            cleanup.enter_context(only_one(self.settings.home, "UI"))
         self._supervisor.make_way(self._on_top if self.attached else (*self._services, *self._on_top))
         if not self.attached:
             self._start()
@@ -99,11 +112,37 @@ class LocalServices:
         self._supervisor.wait_until_ready(self._on_top)
 
     def _start(self) -> None:
-        images = self.settings.home / "sagemaker" / "images.json"
-        images.parent.mkdir(parents=True, exist_ok=True)
-        images.write_text(json.dumps(image_commands(self.settings), indent=2))
+        _write_images(self.settings)
         for service in self._services:
             self._supervisor.start(service)
+
+
+def in_background(home: Path) -> bool:
+    """Whether the services are those of ``ml-platform local up``, there to be used by every command."""
+    record = ProcessRecord.read(record_path(home, KEEPER))
+    return record is not None and record.alive()
+
+
+def add_images(settings: Settings, images: dict[str, dict[str, list[str]]]) -> None:
+    """Keep a person's own images with the home; a running stand-in knows them at once."""
+    path = settings.home / OWN_IMAGES
+    known = own_images(path) if path.exists() else {}
+    _replace(path, {**known, **images})
+    _write_images(settings)
+
+
+def _write_images(settings: Settings) -> None:
+    path = settings.home / OWN_IMAGES
+    own = own_images(path) if path.exists() else {}
+    _replace(settings.home / "sagemaker" / "images.json", {**image_commands(settings), **own})
+
+
+def _replace(path: Path, document: Any) -> None:
+    """Write a file whole: the stand-in may read it at this moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(document, indent=2))
+    partial.replace(path)
 
 
 def stop_left_overs(settings: Settings, report: Report = lambda _: None) -> None:

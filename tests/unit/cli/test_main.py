@@ -36,7 +36,7 @@ def package(version: int, status: model_packages.Approval) -> model_packages.Mod
 
 
 def test_the_promised_commands_are_there() -> None:
-    assert COMMANDS == ["approve", "demo", "dev", "doctor", "handbook", "score", "status"]
+    assert COMMANDS == ["approve", "demo", "dev", "doctor", "handbook", "local", "score", "status"]
 
 
 @pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)], ids=" ".join)
