@@ -1,7 +1,8 @@
 """HTTP in and out: an ASGI application over one ``Service``.
 
-``POST /`` is the control plane, ``/endpoints/...`` SageMaker Runtime, ``GET /health`` and ``/_stand-in/...`` are ours.
-Kept free of a web framework, whose layers would be the larger part of an invocation's overhead.
+``POST /`` is the control plane, ``/endpoints/...`` SageMaker Runtime, ``/service/...`` CloudWatch, ``GET /health`` and
+``/_stand-in/...`` are ours. Kept free of a web framework, whose layers would be the larger part of an invocation's
+overhead.
 """
 
 import ipaddress
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from ml_platform.local_sagemaker import admin, operations, protocol, runtime
+from ml_platform.local_sagemaker.cloudwatch import wire
 from ml_platform.local_sagemaker.protocol import Reply
 from ml_platform.local_sagemaker.service import Service
 
@@ -89,6 +91,8 @@ class App:
             return admin.answer(service, method, path, headers, body)
         if method == "GET" and path == "/health":
             return Reply(200, json.dumps({"status": "ready"}).encode(), {"content-type": "application/json"})
+        if asked := wire.operation_of(method, path, headers):
+            return await wire.answer(service, *asked, headers, body)
         if method == "POST" and path == "/":
             return await protocol.answer(service, headers.get("x-amz-target", ""), body)
         return Reply(404, b"")

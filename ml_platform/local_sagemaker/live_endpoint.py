@@ -19,6 +19,8 @@ class LiveEndpoint:
 
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
+        self.guarded = False
+        """Whether a deployment is watched now: metrics are then told apart by endpoint config as well."""
         self._retired = False
         self._changed = asyncio.Event()
 

@@ -11,6 +11,7 @@ from ml_platform.local_sagemaker import (
     training,
     transform,
 )
+from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.service import OPERATIONS, Service
 
 __all__ = ["IMPLEMENTED", "recover"]
@@ -22,5 +23,6 @@ IMPLEMENTED = OPERATIONS
 async def recover(service: Service) -> None:
     """Bring everything back after a stop or a crash: lost jobs end as failed, endpoints serve again."""
     events.attach(service)
+    monitoring_of(service)
     for module in (training, processing, transform, hosting):
         await module.recover(service)

@@ -7,10 +7,13 @@ of AWS's REST protocol. Asynchronous and streamed invocations are not served.
 import json
 import logging
 import re
+import time
 import uuid
 
 from ml_platform.local_sagemaker.capture import Exchange
+from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.deployments import deployments_of
+from ml_platform.local_sagemaker.endpoint_metrics import Invocation
 from ml_platform.local_sagemaker.fleets import Fleet, Variant, log_group
 from ml_platform.local_sagemaker.http_client import Answer, ConnectionLostError
 from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint, NoServerError, UnknownVariantError
@@ -31,6 +34,8 @@ DEFAULT_CONTENT_TYPE = "application/octet-stream"
 WAIT_SECONDS = 30.0
 SETTLE_SECONDS = 0.5
 OK = range(200, 300)
+# What the metrics count when the server answered nothing: its connection broke, or its time was up.
+CONNECTION_LOST, NO_ANSWER = 503, 0
 MAX_SHOWN_CHARACTERS = 5_000
 
 
@@ -72,13 +77,14 @@ async def invoke(service: Service, method: str, path: str, headers: dict[str, st
 
 
 async def _invoke(service: Service, endpoint: str, headers: dict[str, str], body: bytes) -> Reply:
+    began = time.perf_counter()
     deployments = deployments_of(service)
     live = deployments.live.get(endpoint)
     if live is None:
         raise AwsError("ValidationError", f"Endpoint {endpoint} of account {service.account} not found.")
     forwarded = {name: headers[name] for name in FORWARDED if name in headers}
     content_type = forwarded.setdefault("content-type", DEFAULT_CONTENT_TYPE)
-    fleet, variant, answer = await _ask(service, endpoint, live, forwarded, body)
+    fleet, variant, answer = await _ask(service, endpoint, live, forwarded, body, began)
     if answer.status not in OK:
         said = answer.body[:MAX_SHOWN_CHARACTERS].decode(errors="replace")
         raise ModelError(service, endpoint, answer.status, said)
@@ -105,28 +111,52 @@ async def _invoke(service: Service, endpoint: str, headers: dict[str, str], body
 
 
 async def _ask(
-    service: Service, endpoint: str, live: LiveEndpoint, headers: dict[str, str], body: bytes
+    service: Service, endpoint: str, live: LiveEndpoint, headers: dict[str, str], body: bytes, began: float
 ) -> tuple[Fleet, Variant, Answer]:
-    """Ask a server; when it goes away before it answered, ask once more, another one if there is one."""
+    """Ask a server; when it goes away before it answered, ask once more, another one if there is one.
+
+    Each try is an invocation in the metrics: a server that crashes must show, even if another one then answers.
+    """
     lost: ModelServer | None = None
     for _ in range(2):
         try:
             fleet, variant, server = await live.pick(headers.get(TARGET_VARIANT), lost, WAIT_SECONDS)
-            return fleet, variant, await server.invoke(headers, body)
-        except ConnectionLostError as error:
-            logger.warning("a server of endpoint %s broke the connection: %s", endpoint, error)
-            lost = server
-            await server.settle(SETTLE_SECONDS)
         except UnknownVariantError as error:
             raise AwsError("ValidationError", f"Variant {error} of endpoint {endpoint} not found.") from error
         except NoServerError as error:
             raise AwsError("ServiceUnavailable", f"{error}; see {log_group(endpoint)}.", status=503) from error
+        asked, status = time.perf_counter(), NO_ANSWER
+        try:
+            answer = await server.invoke(headers, body)
+        except ConnectionLostError as error:
+            logger.warning("a server of endpoint %s broke the connection: %s", endpoint, error)
+            lost, status = server, CONNECTION_LOST
         except TimeoutError as error:
             said = (
                 "Your invocation timed out while waiting for a response from container primary. Review the latency "
                 "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
             )
             raise ModelError(service, endpoint, 0, said) from error
+        else:
+            status = answer.status
+            return fleet, variant, answer
+        finally:
+            answered = time.perf_counter()
+            config = fleet.plan.config if live.guarded else None
+            overhead = asked - began if status != NO_ANSWER else None
+            monitoring_of(service).endpoints.record(
+                Invocation(
+                    time.time(),
+                    endpoint,
+                    variant.plan.name,
+                    config,
+                    len(variant.instances),
+                    status,
+                    answered - asked,
+                    overhead,
+                )
+            )
+        await server.settle(SETTLE_SECONDS)
     raise AwsError("ServiceUnavailable", f"A model server broke the connection; see {log_group(endpoint)}.", status=503)
 
 

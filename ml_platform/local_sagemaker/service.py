@@ -19,6 +19,7 @@ from ml_platform.local_sagemaker.objects import Objects
 from ml_platform.local_sagemaker.store import Store
 
 if TYPE_CHECKING:
+    from ml_platform.local_sagemaker.cloudwatch.monitoring import Monitoring
     from ml_platform.local_sagemaker.deployments import Deployments
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Service:
     """Set when a running job, named by kind and name, is asked to stop."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     hosting: "Deployments | None" = None
+    monitoring: "Monitoring | None" = None
 
     def arn(self, kind: str, name: str) -> str:
         """Return the ARN of a resource, e.g. ``arn("training-job", "fraud-1")``."""

@@ -1,0 +1,113 @@
+"""What endpoints emit to CloudWatch: counted per request in memory, summed up when it is stored.
+
+An invocation costs one tuple in a list; the sums are made once a second. Names, units and dimensions are SageMaker's.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ml_platform.local_sagemaker.cloudwatch.metric_store import Metric
+from ml_platform.local_sagemaker.cloudwatch.statistics import Summary
+
+NAMESPACE = "AWS/SageMaker"
+COUNTED, TIMED = "None", "Microseconds"
+OK, CLIENT_ERROR, SERVER_ERROR = range(200, 300), range(400, 500), range(500, 600)
+# If nothing is stored for long (a stuck disk), metrics are lost before memory is.
+MAX_PENDING = 200_000
+
+
+class Invocation(NamedTuple):
+    """One invocation of a variant.
+
+    Attributes:
+        config: The endpoint config, while a deployment is guarded: SageMaker then emits each metric for it as well.
+        instances: How many instances the variant had.
+        status: What the model's server answered; 0 when it did not.
+    """
+
+    at: float
+    endpoint: str
+    variant: str
+    config: str | None
+    instances: int
+    status: int
+    model_seconds: float | None
+    overhead_seconds: float | None
+
+
+class _Counts:
+    __slots__ = ("client_errors", "model", "model_errors", "overhead", "requests", "server_errors", "shares")
+
+    def __init__(self) -> None:
+        self.requests = self.client_errors = self.server_errors = self.model_errors = 0
+        self.shares: dict[float, int] = {}
+        self.model, self.overhead = Summary(), Summary()
+
+    def add(self, one: Invocation) -> None:
+        self.requests += 1
+        share = 1 / max(one.instances, 1)
+        self.shares[share] = self.shares.get(share, 0) + 1
+        if one.status not in OK:
+            self.model_errors += 1
+            self.client_errors += one.status in CLIENT_ERROR
+            self.server_errors += one.status in SERVER_ERROR
+        if one.model_seconds is not None:
+            self.model.add(round(one.model_seconds * 1e6))
+        if one.overhead_seconds is not None:
+            self.overhead.add(round(one.overhead_seconds * 1e6))
+
+    def metrics(self) -> Iterable[tuple[str, str, Summary]]:
+        yield "Invocations", COUNTED, _sums((1.0, self.requests))
+        yield "InvocationsPerInstance", COUNTED, _sums(*self.shares.items())
+        for name, errors in (
+            ("Invocation4XXErrors", self.client_errors),
+            ("Invocation5XXErrors", self.server_errors),
+            ("InvocationModelErrors", self.model_errors),
+        ):
+            yield name, COUNTED, _sums((1.0, errors), (0.0, self.requests - errors))
+        yield "ModelLatency", TIMED, self.model
+        yield "OverheadLatency", TIMED, self.overhead
+
+
+class EndpointMetrics:
+    """Invocations that are not stored yet."""
+
+    def __init__(self) -> None:
+        self._pending: list[Invocation] = []
+
+    def record(self, invocation: Invocation) -> None:
+        """Count one invocation."""
+        if len(self._pending) < MAX_PENDING:
+            self._pending.append(invocation)
+
+    def drain(self, resolution: int) -> dict[tuple[Metric, int, str], Summary]:
+        """Return and forget the sums by metric, time (a multiple of the resolution, in milliseconds) and unit."""
+        if not self._pending:
+            return {}
+        pending, self._pending = self._pending, []
+        counts: dict[tuple[int, str, str, str | None], _Counts] = {}
+        for one in pending:
+            at = int(one.at * 1000) // resolution * resolution
+            counts.setdefault((at, one.endpoint, one.variant, one.config), _Counts()).add(one)
+        sums: dict[tuple[Metric, int, str], Summary] = {}
+        for (at, endpoint, variant, config), counted in counts.items():
+            for name, unit, summary in counted.metrics():
+                if summary.count:
+                    for metric in _metrics(name, endpoint, variant, config):
+                        sums.setdefault((metric, at, unit), Summary()).merge(summary)
+        return sums
+
+
+def _metrics(name: str, endpoint: str, variant: str, config: str | None) -> Iterable[Metric]:
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    yield Metric.of(NAMESPACE, name, dimensions)
+    if config is not None:
+        yield Metric.of(NAMESPACE, name, [*dimensions, {"Name": "EndpointConfigName", "Value": config}])
+
+
+def _sums(*values: tuple[float, int]) -> Summary:
+    summary = Summary()
+    for value, times in values:
+        if times:
+            summary.add(value, times)
+    return summary
