@@ -1,0 +1,53 @@
+"""The clock: waits pass at its pace, and are skipped or sped up while they last."""
+
+import asyncio
+import time
+
+from ml_platform.local_sagemaker.clock import Clock
+
+
+def waited(clock: Clock, seconds: float, *steps: float) -> float:
+    """Return the real seconds that a wait takes during which the clock is advanced."""
+
+    async def wait() -> float:
+        began = time.monotonic()
+        sleeper = asyncio.create_task(clock.sleep(seconds))
+        for step in steps:
+            await asyncio.sleep(0.01)
+            clock.advance(step)
+        await asyncio.wait_for(sleeper, 5)
+        return time.monotonic() - began
+
+    return asyncio.run(wait())
+
+
+def test_a_wait_is_scaled() -> None:
+    assert 0.1 <= waited(Clock(0.001), 100) < 1
+
+
+def test_no_wait_at_scale_zero() -> None:
+    assert waited(Clock(0), 3600) < 0.5
+
+
+def test_steps_end_a_wait_when_they_add_up_to_it() -> None:
+    assert waited(Clock(), 3600, 1000, 2600) < 2
+
+
+def test_the_rest_of_a_wait_passes_at_a_new_pace() -> None:
+    async def wait() -> None:
+        clock = Clock()
+        sleeper = asyncio.create_task(clock.sleep(1000))
+        await asyncio.sleep(0.01)
+        clock.rescale(0.0001)
+        await asyncio.wait_for(sleeper, 5)
+        assert clock.elapsed_seconds >= 1000
+
+    asyncio.run(wait())
+
+
+def test_what_is_no_longer_than_a_step_needs_no_wait_before_it() -> None:
+    clock = Clock()
+    clock.advance(50)
+    before = clock.elapsed_seconds
+    assert waited(clock, 0) < 0.5
+    assert before >= 50
