@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from ml_platform.local_sagemaker.model_card_content import check_content
 from ml_platform.local_sagemaker.paging import Listing, list_page
 from ml_platform.local_sagemaker.registry import PACKAGE_KIND, next_version, require_group
-from ml_platform.local_sagemaker.service import Request, Response, Service, not_found, operation, validation
+from ml_platform.local_sagemaker.service import AwsError, Request, Response, Service, not_found, operation, validation
 from ml_platform.local_sagemaker.store import DuplicateError
 from ml_platform.local_sagemaker.tags import drop_tags, put_tags
 
@@ -23,6 +24,7 @@ UPDATABLE = (
     "ModelLifeCycle",
     "ModelPackageRegistrationType",
 )
+MAX_PROPERTIES = 50
 
 
 @operation("CreateModelPackage")
@@ -30,6 +32,7 @@ async def create_model_package(service: Service, request: Request) -> Response:
     """Store a package: the next version of a group, or one with a name of its own."""
     if ("ModelPackageName" in request) == ("ModelPackageGroupName" in request):
         raise validation("Provide exactly one of ModelPackageName and ModelPackageGroupName.")
+    _check_content(request)
     if "ModelPackageGroupName" in request:
         group = require_group(service, request["ModelPackageGroupName"])["ModelPackageGroupName"]
         version = next_version(service, group)
@@ -73,6 +76,19 @@ async def describe_model_package(service: Service, request: Request) -> Response
     return find_package(service, request["ModelPackageName"])
 
 
+@operation("BatchDescribeModelPackage")
+async def batch_describe_model_package(service: Service, request: Request) -> Response:
+    """Return packages by ARN; what cannot be found is told beside those that can."""
+    found: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
+    for arn in request["ModelPackageArnList"]:
+        try:
+            found[arn] = find_package(service, arn)
+        except AwsError as error:
+            errors[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
+    return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": errors}
+
+
 @operation("ListModelPackages")
 async def list_model_packages(service: Service, request: Request) -> Response:
     """Return a page of a group's versions or, without a group, of the packages that have no versions."""
@@ -89,11 +105,15 @@ async def update_model_package(service: Service, request: Request) -> Response:
     body = find_package(service, request["ModelPackageArn"])
     if "ModelApprovalStatus" in request and body["_Type"] == "Unversioned":
         raise validation("Approval status can only be updated for versioned model packages.")
+    _check_content(request)
     properties = {**body.get("CustomerMetadataProperties", {}), **request.get("CustomerMetadataProperties", {})}
     for key in request.get("CustomerMetadataPropertiesToRemove", []):
         properties.pop(key, None)
+    if len(properties) > MAX_PROPERTIES:
+        raise validation(f"A model package has at most {MAX_PROPERTIES} CustomerMetadataProperties.")
     added = request.get("AdditionalInferenceSpecificationsToAdd", [])
     specifications = [*body.get("AdditionalInferenceSpecifications", []), *added]
+    _require_unique_names(specifications)
     service.store.update(
         PACKAGE_KIND,
         _store_name(request["ModelPackageArn"]),
@@ -112,6 +132,19 @@ async def delete_model_package(service: Service, request: Request) -> Response:
     service.store.delete(PACKAGE_KIND, _store_name(body["ModelPackageArn"]))
     drop_tags(service, body["ModelPackageArn"])
     return {}
+
+
+def _check_content(request: Request) -> None:
+    content = request.get("ModelCard", {}).get("ModelCardContent")
+    if content is not None:
+        check_content(content)
+    _require_unique_names(request.get("AdditionalInferenceSpecifications", []))
+
+
+def _require_unique_names(specifications: list[dict[str, Any]]) -> None:
+    names = [specification["Name"] for specification in specifications]
+    if len(set(names)) < len(names):
+        raise validation("AdditionalInferenceSpecifications must have unique names.")
 
 
 def find_package(service: Service, arn_or_name: str) -> dict[str, Any]:

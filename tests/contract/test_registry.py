@@ -176,4 +176,7 @@ def test_tags_are_kept_by_arn_and_go_with_their_resource(sagemaker: Any) -> None
     sagemaker.delete_tags(ResourceArn=arn, TagKeys=["team"])
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "cost", "Value": "2"}]
     sagemaker.delete_model_package_group(ModelPackageGroupName=name)
+    with pytest.raises(ClientError, match="Could not find"):
+        sagemaker.list_tags(ResourceArn=arn)
+    sagemaker.create_model_package_group(ModelPackageGroupName=name)
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == []
