@@ -7,6 +7,7 @@ adopted job reads the same messages. Or through S3, with dagster-aws's ``PipesS3
 """
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -76,7 +77,7 @@ def where_messages_are(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return where a job was told to write its messages when it was started; nothing when it was not told."""
     try:
         params = decode_param(environment[MESSAGES_VARIABLE])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, zlib.error):
         return {}
     return params if isinstance(params, dict) else {}
 

@@ -7,8 +7,9 @@ from ml_platform.aws import failures
 from ml_platform.core.errors import CapacityError, ConfigurationError, ServiceUnavailableError
 
 
-def refusal(code: str, message: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
+def refusal(code: str, message: str, status: int = 400) -> ClientError:
+    answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "Operation")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,7 @@ def refusal(code: str, message: str) -> ClientError:
         (refusal("AccessDeniedException", "not authorized"), ConfigurationError),
         (refusal("ResourceLimitExceeded", "limit is 0 instances"), CapacityError),
         (refusal("ThrottlingException", "Rate exceeded"), ServiceUnavailableError),
+        (refusal("500", "Internal Server Error", status=500), ServiceUnavailableError),
         (NoCredentialsError(), ConfigurationError),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), ServiceUnavailableError),
         (ReadTimeoutError(endpoint_url="http://127.0.0.1:1"), ServiceUnavailableError),

@@ -6,7 +6,14 @@ import pytest
 
 from ml_platform.aws import job_lifecycle
 from ml_platform.aws.job_lifecycle import AlreadyStartedError, Job, attempt_name, start_or_adopt
-from ml_platform.core.errors import CapacityError, JobFailedError, JobStoppedError, ServiceUnavailableError
+from ml_platform.core.errors import (
+    CapacityError,
+    JobFailedError,
+    JobLostError,
+    JobStoppedError,
+    ServiceUnavailableError,
+    SpotInterruptedError,
+)
 
 NAME = "card-fraud-train-0123456789abcdef"
 
@@ -24,8 +31,15 @@ class FakeTime:
         self.now += timedelta(seconds=seconds)
 
 
-def a_job(status: str, reason: str | None = None) -> Job:
-    return Job(name=NAME, arn="arn", status=status, phase=status, instance_type="ml.m5.large", failure_reason=reason)
+def a_job(status: str, reason: str | None = None, phase: str | None = None) -> Job:
+    return Job(
+        name=NAME,
+        arn="arn",
+        status=status,
+        phase=phase or status,
+        instance_type="ml.m5.large",
+        failure_reason=reason,
+    )
 
 
 def follow(*answers: Job | Exception, time: FakeTime | None = None) -> Job:
@@ -90,6 +104,11 @@ def test_a_completed_job_is_returned_after_any_number_of_looks() -> None:
         (a_job("Stopped"), JobStoppedError, "was stopped"),
         (a_job("Failed", "CapacityError: Unable to provision"), CapacityError, "Retry later"),
         (a_job("Failed", "InsufficientCapacity for ml.m5.large"), CapacityError, "ml.m5.large"),
+        (a_job("Failed", "AlgorithmError: CapacityError is what I print"), JobFailedError, "what I print"),
+        (a_job("Failed", "InternalServerError: We encountered an internal error"), JobLostError, "lost job"),
+        (a_job("Stopped", phase="MaxRuntimeExceeded"), JobStoppedError, "MaxRuntimeExceeded"),
+        (a_job("Stopped", phase="MaxWaitTimeExceeded"), SpotInterruptedError, "spot instances"),
+        (a_job("Stopped", phase="Interrupted"), SpotInterruptedError, "last checkpoint"),
     ],
 )
 def test_a_job_that_did_not_complete_is_an_error_with_its_reason(job: Job, error: type[Exception], says: str) -> None:

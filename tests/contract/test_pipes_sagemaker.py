@@ -1,0 +1,126 @@
+"""Dagster runs whose asset a SageMaker job makes: what they show, and that results come once whoever asks."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import dagster as dg
+import pytest
+from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
+
+from ml_platform.aws import clients
+from ml_platform.core.settings import Settings
+from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
+from tests.contract import pipes_runs
+from tests.contract.pipes_runs import REGION, definitions, jobs, run
+from tests.contract.sagemaker_requests import unique
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reporter_image(images_file: Path, stand_in: str) -> None:
+    pipes_runs.register_image(images_file)
+
+
+@pytest.fixture
+def bucket(sagemaker_settings: Settings) -> str:
+    return sagemaker_settings.bucket
+
+
+@pytest.fixture
+def throttle(stand_in: str) -> Iterator[Callable[[str, int], None]]:
+    """Let the next calls of an operation be throttled."""
+
+    def ask(method: str, document: Any = None) -> None:
+        body = json.dumps(document).encode()
+        urlopen(Request(f"{stand_in}/_stand-in/faults", body, method=method), timeout=10).close()  # noqa: S310
+
+    yield lambda operation, times: ask("POST", {"kind": "throttling", "target": operation, "times": times})
+    ask("DELETE")
+
+
+def test_a_run_shows_what_the_job_says_and_costs(bucket: str) -> None:
+    inputs = unique("shows")
+    outcome = run(definitions(bucket, {}, inputs))
+    (name,) = jobs(outcome.metadata["training_job"])
+    assert name.startswith("shop-model-")
+    assert outcome.metadata["rows"] == 42
+    assert outcome.metadata["console"].endswith(f"#/jobs/{name}")
+    assert outcome.metadata["billable_seconds"] >= 1
+    assert outcome.metadata["estimated_cost_usd"] > 0
+    assert (outcome.metadata["instance_type"], outcome.metadata["phase"]) == ("ml.m5.large", "Completed")
+    assert outcome.checks == [True]
+    assert {"loss=0.5;", "half way", f"{name}: Completed", f"[pipes] {name}: loss 0.5"} <= set(outcome.lines)
+    assert not [line for line in outcome.lines if "__dagster_pipes_version" in line]
+
+
+def test_a_finished_job_is_adopted_and_its_results_come_once(bucket: str) -> None:
+    inputs = unique("adopted")
+    first, second = (run(definitions(bucket, {"twice": "1"}, inputs)) for _ in range(2))
+    assert jobs(first.metadata["training_job"]) == {second.metadata["training_job"]: "Completed"}
+    assert (first.metadata["adopted"], second.metadata["adopted"]) == (False, True)
+    assert (first.materializations, second.materializations) == (1, 1)
+    assert first.checks == second.checks == [True]
+    assert second.metadata["rows"] == 42
+
+
+def test_context_and_messages_go_through_s3_and_an_adopter_reads_the_jobs_own(
+    bucket: str, ground_services: str
+) -> None:
+    s3 = clients.s3(REGION)
+    # What a container has by its role on AWS.
+    access = {
+        "AWS_ENDPOINT_URL": ground_services,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+    }
+    client = {
+        "context_injector": PipesS3ContextInjector(bucket=bucket, client=s3),
+        # One reader for both runs: it must not remember the first one's messages in the second.
+        "message_reader": PipesS3MessageReader(bucket=bucket, client=s3, interval=0),
+    }
+    ways = {**client, "overrides": {"Environment": access}}
+    inputs = unique("s3")
+    for adopted in (False, True):
+        outcome = run(definitions(bucket, {"s3": "1"}, inputs, **ways))
+        assert outcome.success, outcome.errors
+        assert (outcome.metadata["rows"], outcome.metadata["adopted"]) == (42, adopted)
+        assert (outcome.materializations, outcome.checks) == (1, [True])
+    assert list(jobs(outcome.metadata["training_job"]).values()) == ["Completed"]
+
+
+def test_a_failed_job_gives_its_reason_and_the_next_run_a_new_attempt(bucket: str) -> None:
+    inputs = unique("failed")
+    asked = definitions(bucket, {"fail": "no such column: amount"}, inputs, max_retries=3)
+    first, second = run(asked), run(asked)
+    assert "AlgorithmError: no such column: amount" in first.errors[0]
+    name = first.failure["training_job"]
+    assert first.failure["job_status"] == "Failed"
+    assert second.failure["training_job"] == f"{name}-r1"
+    assert jobs(name) == {name: "Failed", f"{name}-r1": "Failed"}
+    # The same inputs fail again: that is no case for a retry.
+    assert (first.retries, second.retries) == (0, 0)
+
+
+def test_throttled_calls_are_repeated_and_start_one_job(bucket: str, throttle: Callable[[str, int], None]) -> None:
+    throttle("CreateTrainingJob", 1)
+    throttle("DescribeTrainingJob", 1)
+    outcome = run(definitions(bucket, {}, unique("throttled")))
+    assert outcome.success
+    assert list(jobs(outcome.metadata["training_job"]).values()) == ["Completed"]
+
+
+def test_an_environment_that_aws_would_refuse_is_refused_with_the_remedy(bucket: str) -> None:
+    @dg.asset
+    def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        client = PipesSageMakerClient(REGION)
+        return client.run(context=context, kind="processing", params={}).get_materialize_result()
+
+    said = run(dg.Definitions([report])).errors[0]
+    assert "DAGSTER_PIPES_CONTEXT of a processing job has" in said
+    assert "SageMaker allows 256. Hand the context over through S3" in said
+    too_long = {"overrides": {"Environment": {"NOTE": "x" * 513}}}
+    said = run(definitions(bucket, {}, unique("long"), **too_long)).errors[0]
+    assert "NOTE of a training job has 513 characters; SageMaker allows 512. Shorten it" in said
