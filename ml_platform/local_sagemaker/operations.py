@@ -3,6 +3,7 @@
 from ml_platform.local_sagemaker import (
     events,
     hosting,
+    model_cards,
     model_packages,
     models,
     processing,
@@ -16,7 +17,7 @@ from ml_platform.local_sagemaker.service import OPERATIONS, Service
 
 __all__ = ["IMPLEMENTED", "recover"]
 
-MODULES = (hosting, model_packages, models, processing, registry, tags, training, transform)
+MODULES = (hosting, model_cards, model_packages, models, processing, registry, tags, training, transform)
 IMPLEMENTED = OPERATIONS
 
 
