@@ -78,6 +78,7 @@ async def run_instances(
     logs: Sequence[Callable[[str], None]],
     events: Iterable[Event],
     seconds: float,
+    on_end: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Run the command on every instance until all have succeeded, one has failed, or an event ends them.
 
@@ -88,6 +89,7 @@ async def run_instances(
         logs: What takes each instance's lines.
         events: Named events that end the job.
         seconds: After so long the job is ended by ``time``.
+        on_end: Told the event that ends the job, before the containers are.
 
     Raises:
         ImageError: When the command cannot be started.
@@ -103,6 +105,8 @@ async def run_instances(
             ended_by = await _first_event(processes, watched, seconds)
         finally:
             disk.cancel()
+        if ended_by:
+            on_end(ended_by)
         failed = next((at for at, process in enumerate(processes) if _has_failed(process)), None)
         codes = await asyncio.gather(*(process.stop(service.clock) for process in processes))
         worst = failed if failed is not None else next((at for at, code in enumerate(codes) if code), 0)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ml_platform.local_sagemaker import training_run
-from ml_platform.local_sagemaker.channels import check_channels
-from ml_platform.local_sagemaker.containers import end_leftover
+from ml_platform.local_sagemaker import training_run, warm_pools
+from ml_platform.local_sagemaker.channels import check_channels, default_mode
+from ml_platform.local_sagemaker.instances import end_leftovers
 from ml_platform.local_sagemaker.job_metrics import check_definitions
 from ml_platform.local_sagemaker.paging import Listing, list_page
 from ml_platform.local_sagemaker.service import (
@@ -19,15 +19,26 @@ from ml_platform.local_sagemaker.service import (
 )
 from ml_platform.local_sagemaker.store import DuplicateError
 from ml_platform.local_sagemaker.tags import drop_tags, put_tags
-from ml_platform.local_sagemaker.training_run import KIND
+from ml_platform.local_sagemaker.training_files import CHECKPOINTS, TENSORBOARD, check_live_path, remove_files
+from ml_platform.local_sagemaker.training_status import KIND, MESSAGES, finish
 
 LISTING = Listing(
     kind=KIND,
     member="TrainingJobSummaries",
-    filters={"StatusEquals": "TrainingJobStatus"},
+    filters={"StatusEquals": "TrainingJobStatus", "WarmPoolStatusEquals": "WarmPoolStatus.Status"},
     sorts={"Status": "TrainingJobStatus"},
     descending=False,
 )
+# Each instance is a real process on this machine.
+MAX_INSTANCES = 16
+NOT_ACTED_ON = (
+    "DebugRuleConfigurations",
+    "MlflowConfig",
+    "ModelPackageConfig",
+    "ProfilerRuleConfigurations",
+    "ServerlessJobConfig",
+)
+RESOURCES_NOT_ACTED_ON = ("InstanceGroups", "InstancePlacementConfig", "InstancePreferences", "TrainingPlanArn")
 
 
 @operation("CreateTrainingJob")
@@ -42,9 +53,7 @@ async def create_training_job(service: Service, request: Request) -> Response:
         "TrainingJobArn": arn,
         "TrainingJobStatus": "InProgress",
         "SecondaryStatus": "Starting",
-        "SecondaryStatusTransitions": [
-            {"Status": "Starting", "StartTime": now, "StatusMessage": "Preparing the instances for training"}
-        ],
+        "SecondaryStatusTransitions": [{"Status": "Starting", "StartTime": now, "StatusMessage": MESSAGES["Starting"]}],
         "CreationTime": now,
         "LastModifiedTime": now,
     }
@@ -93,12 +102,17 @@ async def delete_training_job(service: Service, request: Request) -> Response:
 
 
 async def recover(service: Service) -> None:
-    """Mark jobs whose process died with the service as failed: nobody can say how far they came."""
+    """Resume spot jobs and those with retries left. Nobody can say how far the others came: they failed."""
     for status in ("InProgress", "Stopping"):
         for body in service.store.list(KIND, TrainingJobStatus=status):
-            end_leftover(body.get("_Process"))
-            training_run.finish(service, body["TrainingJobName"], "Failed", training_run.LOST)
-            training_run.remove_files(service, body["TrainingJobName"])
+            name = body["TrainingJobName"]
+            end_leftovers(body)
+            remove_files(service, name)
+            if training_run.resume_lost(service, body):
+                training_run.start(service, name)
+            else:
+                finish(service, name, "Failed", training_run.LOST, **warm_pools.let_go(body))
+    warm_pools.recover(service)
 
 
 def _require(service: Service, name: str) -> dict[str, Any]:
@@ -125,12 +139,43 @@ def _check(service: Service, request: Request) -> None:
         raise validation(
             f"Cannot find image {image}. The stand-in's images file names no `train` command for it; add one."
         )
-    resources = request["ResourceConfig"]
-    if resources.get("InstanceCount", 1) > 1 or len(resources.get("InstanceGroups", [])) > 1:
-        raise unsupported("training on more than one instance")
-    if request.get("EnableManagedSpotTraining"):
-        raise unsupported("managed spot training")
-    if "CheckpointConfig" in request:
-        raise unsupported("checkpoints in S3")
-    check_channels(request.get("InputDataConfig", []), algorithm.get("TrainingInputMode", "File"))
+    check_channels(request.get("InputDataConfig", []), default_mode(request))
     check_definitions(algorithm.get("MetricDefinitions", []))
+    for member in NOT_ACTED_ON:
+        if request.get(member):
+            raise unsupported(f"{member} of training jobs")
+    check_live_path("CheckpointConfig", request.get("CheckpointConfig", {}).get("LocalPath", CHECKPOINTS))
+    check_live_path("TensorBoardOutputConfig", request.get("TensorBoardOutputConfig", {}).get("LocalPath", TENSORBOARD))
+    _check_resources(request)
+    _check_spot(request)
+
+
+def _check_resources(request: Request) -> None:
+    resources = request["ResourceConfig"]
+    for member in RESOURCES_NOT_ACTED_ON:
+        if resources.get(member):
+            raise unsupported(f"ResourceConfig.{member}")
+    for member in ("InstanceType", "InstanceCount", "VolumeSizeInGB"):
+        if member not in resources:
+            raise validation(f"ResourceConfig.{member} is required to create a training job.")
+    if not 1 <= resources["InstanceCount"] <= MAX_INSTANCES:
+        raise unsupported(f"training on {resources['InstanceCount']} instances; here it takes 1 to {MAX_INSTANCES}")
+    if resources["VolumeSizeInGB"] < 1:
+        raise validation("ResourceConfig.VolumeSizeInGB must be at least 1.")
+    if resources["InstanceCount"] > 1 and request.get("EnableNetworkIsolation"):
+        raise unsupported("network isolation of more than one instance: they could not reach each other")
+
+
+def _check_spot(request: Request) -> None:
+    condition = request["StoppingCondition"]
+    longest = condition.get("MaxWaitTimeInSeconds")
+    if not request.get("EnableManagedSpotTraining"):
+        if longest is not None:
+            raise validation("Invalid MaxWaitTimeInSeconds. It is only for EnableManagedSpotTraining.")
+        return
+    if longest is None or longest < condition.get("MaxRuntimeInSeconds", training_run.DEFAULT_MAX_RUNTIME_SECONDS):
+        raise validation(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+        )
+    if request["ResourceConfig"].get(warm_pools.KEEP_ALIVE):
+        raise validation("KeepAlivePeriodInSeconds cannot be used with EnableManagedSpotTraining.")

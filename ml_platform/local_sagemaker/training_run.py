@@ -1,47 +1,68 @@
-"""The life of one training job: files in, a real process, files out, and every change of status on the way.
+"""The life of one training job: instances, files in, a real process on each, files out, and every status on the way.
 
-Statuses, messages and file names are SageMaker's. What a request may contain is checked in ``training``.
+An attempt ends the job unless its spot capacity is reclaimed or the stand-in itself is at fault: then the next one
+resumes from the checkpoints in S3. What a request may contain is checked in ``training``.
 """
 
 import asyncio
-import json
 import logging
-import shutil
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
-from ml_platform.local_sagemaker import archives
-from ml_platform.local_sagemaker.channels import ChannelError, describe_channels, download_channels
-from ml_platform.local_sagemaker.containers import Process
-from ml_platform.local_sagemaker.containers_setup import Setup
+from ml_platform.local_sagemaker.capacity import NoCapacityError, wait_for_instances, watch_spot
+from ml_platform.local_sagemaker.channels import ChannelError, default_mode, download_channels, protected_folders
+from ml_platform.local_sagemaker.instances import (
+    ImageError,
+    Instance,
+    Job,
+    Outcome,
+    close_logs,
+    place_instances,
+    run_instances,
+)
 from ml_platform.local_sagemaker.job_metrics import MetricReader
 from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.objects import ObjectsError
+from ml_platform.local_sagemaker.s3_inputs import download, objects_below
 from ml_platform.local_sagemaker.service import Service
+from ml_platform.local_sagemaker.training_files import (
+    CHECKPOINTS,
+    directory,
+    failure_text,
+    lay_out,
+    live_folders,
+    local,
+    remove_files,
+    upload_results,
+)
+from ml_platform.local_sagemaker.training_status import KIND, begin_attempt, end_attempt, enter, finish
+from ml_platform.local_sagemaker.uploads import FolderUpload
+from ml_platform.local_sagemaker.warm_pools import keep_warm, let_go
 
 logger = logging.getLogger(__name__)
 
-KIND = "training-job"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-MAX_FAILURE_CHARACTERS = 1024
 DEFAULT_MAX_RUNTIME_SECONDS = 86_400
-MESSAGES = {
-    "Downloading": "Downloading the training image and input data",
-    "Training": "Training image download completed. Training in progress.",
-    "Stopping": "Stopping the training job",
-    "Uploading": "Uploading generated training model",
-    "Completed": "Training job completed",
-    "Failed": "Training job failed",
-    "Stopped": "Training job stopped",
-    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
-}
 LOST = "InternalServerError: the local stand-in was stopped while the job ran"
-TERMINAL = ("Completed", "Failed", "Stopped", "MaxRuntimeExceeded")
+BROKEN = "InternalServerError: the local stand-in failed; its log has the traceback"
+ENDED_BY = {"stop": "Stopped", "time": "MaxRuntimeExceeded", "wait": "MaxWaitTimeExceeded"}
+FAILURES = (ChannelError, ImageError, NoCapacityError, ObjectsError)
+Body = dict[str, Any]
 
 
-class FailedRunError(Exception):
-    """The job failed; the message is its failure reason."""
+class InterruptedRunError(Exception):
+    """Spot capacity was reclaimed."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job ended: its last secondary status, and what its description gains."""
+
+    secondary: str
+    reason: str | None = None
+    members: Body = field(default_factory=dict)
 
 
 def start(service: Service, name: str) -> None:
@@ -59,152 +80,226 @@ def request_stop(service: Service, name: str) -> None:
         stop.set()
 
 
-def enter(service: Service, name: str, secondary: str, message: str | None = None) -> None:
-    """Note the next secondary status."""
-    now = service.clock.timestamp()
-
-    def edit(body: dict[str, Any]) -> None:
-        transitions = body["SecondaryStatusTransitions"]
-        if transitions[-1]["Status"] == secondary:
-            return
-        transitions[-1].setdefault("EndTime", now)
-        following = {"Status": secondary, "StartTime": now, "StatusMessage": message or MESSAGES[secondary]}
-        transitions.append(following | ({"EndTime": now} if secondary in TERMINAL else {}))
-        body.update(SecondaryStatus=secondary, LastModifiedTime=now)
-
-    service.store.change(KIND, name, edit)
+def resume_lost(service: Service, body: Body) -> bool:
+    """Let a job whose instances are lost go on when SageMaker would; return whether it does."""
+    name = body["TrainingJobName"]
+    if not _may_resume(body):
+        return False
+    if body.get("EnableManagedSpotTraining"):
+        _enter_again(service, name, "Interrupted")
+    else:
+        service.store.update(KIND, name, _Restarts=body.get("_Restarts", 0) + 1)
+        _enter_again(service, name, "Restarting")
+    return True
 
 
-def finish(service: Service, name: str, secondary: str, reason: str | None = None, **members: Any) -> None:
-    """Note the end of a job. ``MaxRuntimeExceeded`` is a way of being ``Stopped``."""
-    now = service.clock.timestamp()
-    enter(service, name, secondary, reason)
-
-    def edit(body: dict[str, Any]) -> None:
-        seconds = max(1, round(now - body["TrainingStartTime"])) if "TrainingStartTime" in body else None
-        body.update(
-            TrainingJobStatus="Stopped" if secondary == "MaxRuntimeExceeded" else secondary,
-            FailureReason=reason,
-            TrainingEndTime=now,
-            TrainingTimeInSeconds=seconds,
-            BillableTimeInSeconds=seconds,
-            _Process=None,
-            **members,
-        )
-
-    service.store.change(KIND, name, edit)
+def _may_resume(body: Body) -> bool:
+    """Spot jobs resume as often as they must, others as often as their RetryStrategy says."""
+    retries = body.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
+    resumes = body.get("EnableManagedSpotTraining") or body.get("_Restarts", 0) < retries
+    return bool(resumes) and body["TrainingJobStatus"] == "InProgress"
 
 
-def remove_files(service: Service, name: str) -> None:
-    """Delete what a job left on this machine; its results are in S3."""
-    shutil.rmtree(_directory(service, name), ignore_errors=True)
+def _enter_again(service: Service, name: str, secondary: str) -> None:
+    end_attempt(service, name)
+    enter(service, name, secondary)
 
 
 async def _live(service: Service, name: str, stop: asyncio.Event) -> None:
     body = service.store.get(KIND, name)
     if body is None:
         return
-    log = service.logs.stream(LOG_GROUP, f"{name}/algo-1-{int(service.clock.now().timestamp())}")
-    metrics = MetricReader(body["AlgorithmSpecification"].get("MetricDefinitions", []), service.clock)
+    count = body["ResourceConfig"].get("InstanceCount", 1)
+    stamp = int(service.clock.now().timestamp())
+    logs = [service.logs.stream(LOG_GROUP, f"{name}/algo-{number}-{stamp}") for number in range(1, count + 1)]
+    run = _Run(
+        service,
+        name,
+        stop,
+        place_instances(service, directory(service, name), count),
+        logs,
+        MetricReader(body["AlgorithmSpecification"].get("MetricDefinitions", []), service.clock),
+    )
     try:
-        secondary, reason, members = await _run_to_end(service, body, stop, log, metrics)
+        end = await run.to_end()
         # Whoever sees the job ended must find its last lines.
-        await log.close()
-        finish(service, name, secondary, reason, FinalMetricDataList=metrics.final() or None, **members)
-    except (ChannelError, ObjectsError, FailedRunError) as error:
-        await log.close()
-        finish(service, name, "Failed", str(error))
+        await close_logs(logs)
+        metrics = {"FinalMetricDataList": run.metrics.final() or None}
+        members = {**let_go(run.body), **metrics, **end.members}
+        finish(service, name, end.secondary, end.reason, **members)
     except asyncio.CancelledError:
-        finish(service, name, "Failed", LOST)
+        # What may resume does so when the service is started again.
+        if not _may_resume(run.body):
+            finish(service, name, "Failed", LOST)
         raise
-    except Exception:
-        logger.exception("training job %s failed inside the stand-in", name)
-        finish(service, name, "Failed", "InternalServerError: the local stand-in failed; its log has the traceback")
     finally:
-        await asyncio.shield(log.close())
+        await asyncio.shield(close_logs(logs))
         await asyncio.to_thread(remove_files, service, name)
 
 
-async def _run_to_end(
-    service: Service, body: dict[str, Any], stop: asyncio.Event, log: LogStream, metrics: MetricReader
-) -> tuple[str, str | None, dict[str, Any]]:
-    """Return the last secondary status, the failure reason and what else the job's description gains."""
+@dataclass
+class _Run:
+    """One job while it runs."""
+
+    service: Service
+    name: str
+    stop: asyncio.Event
+    instances: Sequence[Instance]
+    logs: Sequence[LogStream]
+    metrics: MetricReader
+
+    @property
+    def body(self) -> Body:
+        body = self.service.store.get(KIND, self.name)
+        assert body is not None  # noqa: S101 - only jobs that ended can be deleted
+        return body
+
+    async def to_end(self) -> End:
+        """Make attempts until one is the last."""
+        while True:
+            try:
+                return await self._attempt()
+            except FAILURES as error:
+                return End("Failed", str(error))
+            except InterruptedRunError:
+                _enter_again(self.service, self.name, "Interrupted")
+            except Exception:
+                logger.exception("training job %s failed inside the stand-in", self.name)
+                if not resume_lost(self.service, self.body):
+                    return End("Failed", BROKEN)
+
+    async def _attempt(self) -> End:
+        early = await self._get_instances()
+        if early:
+            return early
+        body = self.body
+        begin_attempt(self.service, self.name)
+        enter(self.service, self.name, "Downloading")
+        await asyncio.to_thread(lay_out, self.instances, body)
+        channels = body.get("InputDataConfig", [])
+        await download_channels(self.service.objects, channels, default_mode(body), self.instances)
+        live = await self._bring_checkpoints(body)
+        if self.stop.is_set():
+            return End("Stopped")
+        enter(self.service, self.name, "Training")
+        async with AsyncExitStack() as stack:
+            for upload in live:
+                stack.callback(asyncio.ensure_future(upload.send_forever()).cancel)
+            outcome = await self._train(body)
+        for upload in live:
+            await upload.send()
+        return await self._judge(body, outcome)
+
+    async def _get_instances(self) -> End | None:
+        """Wait for capacity; return the end of a job that is stopped, or out of time, before it has any."""
+        enter(self.service, self.name, "Starting")
+        waiting = asyncio.ensure_future(wait_for_instances(self.service, self.body))
+        stopped = asyncio.ensure_future(self.stop.wait())
+        left = _seconds_to_wait(self.service, self.body)
+        try:
+            await asyncio.wait({waiting, stopped}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()
+                return None
+            return End("Stopped" if stopped.done() else "MaxWaitTimeExceeded")
+        finally:
+            waiting.cancel()
+            stopped.cancel()
+            await asyncio.wait({waiting, stopped})
+
+    async def _bring_checkpoints(self, body: Body) -> list[FolderUpload]:
+        """Download what earlier attempts, or jobs, left in S3; return what goes there from now on."""
+        if "CheckpointConfig" in body:
+            config = body["CheckpointConfig"]
+            found = await objects_below(self.service.objects, f"{config['S3Uri'].rstrip('/')}/")
+            for instance in self.instances:
+                folder = local(instance, config.get("LocalPath", CHECKPOINTS))
+                await download(self.service.objects, found, folder)
+        live = live_folders(self.service, body, self.instances)
+        for upload in live:
+            upload.folder.mkdir(parents=True, exist_ok=True)
+            await upload.mark_present()
+        return live
+
+    async def _train(self, body: Body) -> Outcome:
+        """Run the containers.
+
+        Raises:
+            InterruptedRunError: When spot capacity was reclaimed.
+        """
+        events = [("stop", self.stop)]
+        async with AsyncExitStack() as stack:
+            if body.get("EnableManagedSpotTraining"):
+                reclaimed = asyncio.Event()
+                events.append(("spot", reclaimed))
+                stack.callback(asyncio.ensure_future(watch_spot(self.service, self.name, reclaimed)).cancel)
+            takes = [self._take(log) for log in self.logs]
+            used = body.get("_Trained", 0.0)
+            limit = body["StoppingCondition"].get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS) - used
+            wait = _seconds_to_wait(self.service, body)
+            seconds = limit if wait is None else min(limit, wait)
+            outcome = await run_instances(
+                self.service, _job(self.service, body), self.instances, takes, events, seconds, self._note_limit
+            )
+        if outcome.ended_by == "time" and wait is not None and wait < limit:
+            return Outcome(outcome.code, outcome.instance, "wait")
+        return outcome
+
+    def _note_limit(self, ended_by: str) -> None:
+        if ended_by == "time":
+            enter(self.service, self.name, "Stopping")
+
+    def _take(self, log: LogStream) -> Any:
+        def take(line: str) -> None:
+            log.write(line)
+            self.metrics.read(line)
+
+        return take
+
+    async def _judge(self, body: Body, outcome: Outcome) -> End:
+        if outcome.ended_by == "spot":
+            raise InterruptedRunError
+        if outcome.ended_by == "disk":
+            return End("Failed", "ClientError: the job wrote more than its VolumeSizeInGB holds")
+        if outcome.ended_by is None:
+            enter(self.service, self.name, "Uploading")
+        artifact = await upload_results(self.service, body, self.instances)
+        members: Body = {"ModelArtifacts": {"S3ModelArtifacts": artifact}}
+        if outcome.ended_by:
+            return End(ENDED_BY[outcome.ended_by], None, members)
+        if outcome.code != 0:
+            reason = f"AlgorithmError: {failure_text(outcome.instance)}, exit code: {outcome.code}"
+            return End("Failed", reason)
+        return End("Completed", None, members | keep_warm(self.service, body))
+
+
+def _seconds_to_wait(service: Service, body: Body) -> float | None:
+    """Return what is left of MaxWaitTimeInSeconds, which counts from the creation; not scaled, as it covers the run."""
+    limit = body["StoppingCondition"].get("MaxWaitTimeInSeconds")
+    return None if limit is None else max(0.0, body["CreationTime"] + limit - service.clock.timestamp())
+
+
+def _job(service: Service, body: Body) -> Job:
     name = body["TrainingJobName"]
-    base = _directory(service, name)
-    enter(service, name, "Downloading")
-    service.store.update(KIND, name, TrainingStartTime=service.clock.timestamp())
-    await asyncio.to_thread(_lay_out, base, body, service.runner.host_name)
-    await download_channels(service.objects, body.get("InputDataConfig", []), base / "ml/input/data")
-    if stop.is_set():
-        return "Stopped", None, {}
-    enter(service, name, "Training")
-
-    def take(line: str) -> None:
-        log.write(line)
-        metrics.read(line)
-
-    code, ended_by = await _train(service, body, stop, base, take)
-    if ended_by is None:
-        enter(service, name, "Uploading")
-    artifact = await _upload(service, body, base)
-    members = {"ModelArtifacts": {"S3ModelArtifacts": artifact}}
-    if ended_by:
-        return ended_by, None, members
-    if code != 0:
-        return "Failed", f"AlgorithmError: {_failure_text(base)}, exit code: {code}", {}
-    return "Completed", None, members
+    resources = body["ResourceConfig"]
+    return Job(
+        kind=KIND,
+        name=name,
+        command=_command(service, body),
+        environment={
+            "TRAINING_JOB_NAME": name,
+            "TRAINING_JOB_ARN": body["TrainingJobArn"],
+            "AWS_REGION": service.region,
+            **body.get("Environment", {}),
+        },
+        instance_type=resources.get("InstanceType"),
+        volume_gibibytes=resources["VolumeSizeInGB"],
+        isolate_network=body.get("EnableNetworkIsolation", False),
+        protected=protected_folders(body.get("InputDataConfig", []), default_mode(body)),
+    )
 
 
-async def _train(
-    service: Service, body: dict[str, Any], stop: asyncio.Event, base: Path, take: Any
-) -> tuple[int, str | None]:
-    """Run the container; return its exit code and, when we ended it, the status that this leads to."""
-    name = body["TrainingJobName"]
-    environment = {
-        "TRAINING_JOB_NAME": name,
-        "TRAINING_JOB_ARN": body["TrainingJobArn"],
-        "AWS_REGION": service.region,
-        **body.get("Environment", {}),
-    }
-    try:
-        process = await service.runner.start(
-            _command(service, body),
-            base,
-            environment,
-            take,
-            setup=Setup(isolate_network=body.get("EnableNetworkIsolation", False)),
-        )
-    except OSError as error:
-        raise FailedRunError(f"ClientError: the command of the training image cannot run: {error}") from error
-    try:
-        service.store.update(KIND, name, _Process=await process.identity())
-        return await _wait(service, body, stop, process)
-    finally:
-        # Reached while running only when the service itself is being stopped.
-        process.kill()
-
-
-async def _wait(
-    service: Service, body: dict[str, Any], stop: asyncio.Event, process: Process
-) -> tuple[int, str | None]:
-    # Not scaled: this limits the customer's own computation, which takes the time it takes.
-    limit = body["StoppingCondition"].get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS)
-    ended = asyncio.ensure_future(process.wait())
-    stopped = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({ended, stopped}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            return ended.result(), None
-        by = "Stopped" if stopped.done() else "MaxRuntimeExceeded"
-        if by == "MaxRuntimeExceeded":
-            enter(service, body["TrainingJobName"], "Stopping")
-        return await process.stop(service.clock), by
-    finally:
-        ended.cancel()
-        stopped.cancel()
-
-
-def _command(service: Service, body: dict[str, Any]) -> list[str]:
+def _command(service: Service, body: Body) -> list[str]:
     """``docker run IMAGE train``, unless the request brings its own entry point or arguments."""
     algorithm = body["AlgorithmSpecification"]
     arguments = algorithm.get("ContainerArguments", [])
@@ -212,56 +307,5 @@ def _command(service: Service, body: dict[str, Any]) -> list[str]:
         return [*algorithm["ContainerEntrypoint"], *arguments]
     command = service.images.command(algorithm["TrainingImage"], "train")
     if command is None:
-        raise FailedRunError(f"ClientError: image {algorithm['TrainingImage']} is no longer in the images file")
+        raise ImageError(f"ClientError: image {algorithm['TrainingImage']} is no longer in the images file")
     return [*command[:-1], *arguments] if arguments else command
-
-
-def _lay_out(base: Path, body: dict[str, Any], host: str) -> None:
-    """Write the folders and configuration files that SageMaker puts into a training container."""
-    shutil.rmtree(base, ignore_errors=True)
-    ml = base / "ml"
-    for folder in ("input/config", "input/data", "model", "output/data", "checkpoints", "code"):
-        (ml / folder).mkdir(parents=True)
-    instance_type = body["ResourceConfig"].get("InstanceType")
-    resources = {
-        "current_host": host,
-        "current_instance_type": instance_type,
-        "current_group_name": "homogeneousCluster",
-        "hosts": [host],
-        "instance_groups": [
-            {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [host]}
-        ],
-        "network_interface_name": "lo",
-    }
-    for file, content in (
-        ("hyperparameters.json", body.get("HyperParameters", {})),
-        ("inputdataconfig.json", describe_channels(body.get("InputDataConfig", []))),
-        ("resourceconfig.json", resources),
-    ):
-        (ml / "input/config" / file).write_text(json.dumps(content))
-
-
-async def _upload(service: Service, body: dict[str, Any], base: Path) -> str:
-    """Upload the model, and the output when there is any; return the model's address."""
-    prefix = f"{body['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{body['TrainingJobName']}/output"
-    output = base / "ml/output/data"
-    if any(path.is_file() for path in output.rglob("*")):
-        await _upload_folder(service, output, base / "output.tar.gz", f"{prefix}/output.tar.gz")
-    address = f"{prefix}/model.tar.gz"
-    await _upload_folder(service, base / "ml/model", base / "model.tar.gz", address)
-    return address
-
-
-async def _upload_folder(service: Service, folder: Path, archive: Path, address: str) -> None:
-    await asyncio.to_thread(archives.pack, folder, archive)
-    await service.objects.aupload(archive, address)
-
-
-def _failure_text(base: Path) -> str:
-    with suppress(OSError):
-        return (base / "ml/output/failure").read_text(errors="replace")[:MAX_FAILURE_CHARACTERS].strip()
-    return ""
-
-
-def _directory(service: Service, name: str) -> Path:
-    return service.home / "training-jobs" / name

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml_platform.local_sagemaker.channels import objects_below
 from ml_platform.local_sagemaker.containers import end_leftover
 from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.model_servers import IDENTITY, Container, ModelServer, ServerStartError
 from ml_platform.local_sagemaker.models import resolve_container
 from ml_platform.local_sagemaker.objects import ObjectsError
+from ml_platform.local_sagemaker.s3_inputs import objects_below
 from ml_platform.local_sagemaker.service import AwsError, Service
 from ml_platform.local_sagemaker.transform_data import TransformDataError
 from ml_platform.local_sagemaker.transform_flow import Flow, FlowPlan

@@ -13,7 +13,9 @@ from ml_platform.local_sagemaker.objects import Objects, ObjectsError
 
 logger = logging.getLogger(__name__)
 
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 0.25
+# A file that changes at every look is sent all the same after so many.
+PATIENCE_LOOKS = 4
 Stamp = tuple[int, int, int]
 
 
@@ -25,6 +27,7 @@ class FolderUpload:
         self._objects = objects
         self._uri = uri.rstrip("/")
         self._seen: dict[Path, Stamp] = {}
+        self._looks: dict[Path, int] = {}
         self._sent: dict[Path, Stamp] = {}
         self._sending = asyncio.Lock()
 
@@ -36,7 +39,7 @@ class FolderUpload:
         """Send what is new or has changed.
 
         Args:
-            settled_only: Leave out what changed since the last look: it may be half written.
+            settled_only: Wait a while for what changed since the last look: it may be half written.
 
         Raises:
             ObjectsError: When S3 refuses.
@@ -45,11 +48,15 @@ class FolderUpload:
             found = await asyncio.to_thread(stamps, self.folder)
             seen, self._seen = self._seen, found
             for path, stamp in found.items():
-                if self._sent.get(path) == stamp or (settled_only and seen.get(path) != stamp):
+                if self._sent.get(path) == stamp:
+                    continue
+                self._looks[path] = self._looks.get(path, 0) + 1
+                if settled_only and seen.get(path) != stamp and self._looks[path] < PATIENCE_LOOKS:
                     continue
                 with suppress(FileNotFoundError):  # the job removed it meanwhile
                     await self._objects.aupload(path, f"{self._uri}/{path.relative_to(self.folder).as_posix()}")
                     self._sent[path] = stamp
+                    self._looks.pop(path)
 
     async def send_forever(self) -> None:
         """Send changes until cancelled. What S3 refuses is tried again at the next look."""

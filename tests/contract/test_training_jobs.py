@@ -265,7 +265,7 @@ def algorithm(image: str = SCRIPT_IMAGE, regex: str = "(.)") -> dict[str, Any]:
         ({"AlgorithmSpecification": algorithm(image="x/unknown:1")}, "Cannot find image"),
         ({"AlgorithmSpecification": algorithm(regex="(")}, "Invalid regular expression"),
         ({"AlgorithmSpecification": algorithm(regex="loss")}, "must capture the value"),
-        ({"EnableManagedSpotTraining": True}, "does not implement managed spot"),
+        ({"EnableManagedSpotTraining": True}, "MaxWaitTimeInSeconds"),
         ({"InputDataConfig": [channel("a", "s3://b/c"), channel("a", "s3://b/d")]}, "must be unique"),
     ],
 )

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ml_platform.local_sagemaker.archives import ArchiveError, extract, pack
-from ml_platform.local_sagemaker.channels import relative_name
 from ml_platform.local_sagemaker.objects import Location, ObjectsError, path_below
+from ml_platform.local_sagemaker.s3_inputs import relative_name
 
 
 @pytest.mark.parametrize(
