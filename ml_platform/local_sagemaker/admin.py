@@ -1,6 +1,7 @@
 """The stand-in's own HTTP interface, which AWS does not have: faults to come, and the clock.
 
 ``/_stand-in/faults``: GET lists, POST adds one fault or a list of them, DELETE removes all (``/faults/<id>``: one).
+``/_stand-in/clock``: GET tells, POST ``{"advance_seconds": 600}`` skips waits, ``{"scale": 0.1}`` changes the pace.
 Answers are JSON; a refusal is ``{"error": "..."}``. Only programs of this machine are served, never web pages.
 """
 
@@ -13,6 +14,8 @@ from ml_platform.local_sagemaker.protocol import Reply
 from ml_platform.local_sagemaker.service import Service
 
 PREFIX = "/_stand-in/"
+MOST_SECONDS = 10_000_000
+MOST_SCALE = 100
 
 
 class RefusedError(Exception):
@@ -47,7 +50,28 @@ def _serve(service: Service, method: str, parts: list[str], body: bytes) -> dict
             return {"removed": service.faults.clear()}
         case "DELETE", ["faults", number] if number.isdecimal() and number.isascii():
             return {"removed": service.faults.clear(int(number))}
+        case "GET", ["clock"]:
+            return _tell(service)
+        case "POST", ["clock"]:
+            return _set_clock(service, _document(body))
     raise RefusedError(f"There is no {method} {PREFIX}{'/'.join(parts)}", 404)
+
+
+def _set_clock(service: Service, given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict) or not given or given.keys() - {"advance_seconds", "scale"}:
+        raise RefusedError('The clock takes {"advance_seconds": seconds}, {"scale": factor} or both.')
+    for name, most in (("advance_seconds", MOST_SECONDS), ("scale", MOST_SCALE)):
+        value = given.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+            raise RefusedError(f"`{name}` is a number from 0 to {most}.")
+    if "scale" in given:
+        service.clock.rescale(given["scale"])
+    service.clock.advance(given.get("advance_seconds", 0))
+    return _tell(service)
+
+
+def _tell(service: Service) -> dict[str, Any]:
+    return {"scale": service.clock.scale, "elapsed_seconds": round(service.clock.elapsed_seconds, 3)}
 
 
 def _document(body: bytes) -> Any:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from ml_platform.core.settings import Settings
 from tests.contract.hosting_account import Account, register_image
-from tests.contract.sagemaker_requests import ended_training_job, training_job, unique
+from tests.contract.sagemaker_requests import ended_training_job, training_job, unique, wait_for
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -64,6 +64,11 @@ def test_faults_are_listed_and_removed(faults: Ask) -> None:
         ("PUT", {}, "faults", 404),
         ("DELETE", None, "faults/one", 404),
         ("GET", None, "secrets", 404),
+        ("POST", {}, "clock", 400),
+        ("POST", {"advance_seconds": -1}, "clock", 400),
+        ("POST", b'{"advance_seconds": NaN}', "clock", 400),
+        ("POST", {"scale": True}, "clock", 400),
+        ("POST", {"year": 2030}, "clock", 400),
     ],
 )
 def test_bad_requests_are_told_what_is_wrong(faults: Ask, method: str, document: Any, path: str, status: int) -> None:
@@ -113,6 +118,23 @@ def test_a_silent_rollback_ends_in_service_on_the_old_config_without_a_reason(ac
     assert described["EndpointConfigName"] == blue
     assert "FailureReason" not in described
     assert account.invoke(endpoint) == "blue"
+
+
+def test_a_bake_of_an_hour_is_skipped_by_a_step_of_the_clock(account: Account, faults: Ask) -> None:
+    endpoint = account.an_endpoint(account.a_config("blue"))
+    routing = {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 3600}}
+    green = account.a_config("green")
+    account.sagemaker.update_endpoint(
+        EndpointName=endpoint,
+        EndpointConfigName=green,
+        DeploymentConfig={"BlueGreenUpdatePolicy": {**routing, "TerminationWaitInSeconds": 3600}},
+    )
+    wait_for(lambda: account.invoke(endpoint), lambda answer: answer == "green")
+    assert account.describe(endpoint)["EndpointStatus"] == "Updating"
+    for _ in range(2):
+        before = faults("GET", path="clock")["elapsed_seconds"]
+        assert faults("POST", {"advance_seconds": 3600}, "clock")["elapsed_seconds"] >= before + 3600
+    assert account.settled(endpoint)["EndpointConfigName"] == green
 
 
 def test_a_script_with_a_mistake_is_refused_at_the_start(tmp_path: Path, images_file: Path) -> None:
