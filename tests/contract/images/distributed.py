@@ -45,6 +45,7 @@ def say(history: Path, line: str) -> None:
 def meet() -> None:
     """Each instance tells the first one what its channel holds; the first one writes it all down."""
     me, first = RESOURCES["current_host"], RESOURCES["hosts"][0]
+    sys.stdout.write(f"{me} is here\n")
     data = {path.name: path.read_text() for path in (BASE / "input" / "data" / "train").rglob("*") if path.is_file()}
     message = json.dumps({"host": me, "name": socket.gethostname(), "data": data, "hosts": RESOURCES["hosts"]})
     if me == first:
