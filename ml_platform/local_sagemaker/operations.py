@@ -13,11 +13,25 @@ from ml_platform.local_sagemaker import (
     transform,
 )
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
+from ml_platform.local_sagemaker.lineage import associations, entities, queries
 from ml_platform.local_sagemaker.service import OPERATIONS, Service
 
 __all__ = ["IMPLEMENTED", "recover"]
 
-MODULES = (hosting, model_cards, model_packages, models, processing, registry, tags, training, transform)
+MODULES = (
+    associations,
+    entities,
+    hosting,
+    model_cards,
+    model_packages,
+    models,
+    processing,
+    queries,
+    registry,
+    tags,
+    training,
+    transform,
+)
 IMPLEMENTED = OPERATIONS
 
 

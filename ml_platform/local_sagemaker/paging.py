@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,18 @@ def list_page(
     if len(rows) > size:
         response["NextToken"] = _write_token(rows[size - 1].sort_value, rows[size - 1].name)
     return response
+
+
+def page_of(items: Sequence[Any], request: Request, default: int) -> tuple[list[Any], str | None]:
+    """Return one page of what was computed rather than stored, and a token when there is more."""
+    start, size = 0, request.get("MaxResults", default)
+    if token := request.get("NextToken"):
+        position, _ = _read_token(token)
+        if not isinstance(position, int) or position < 0:
+            raise validation("Invalid pagination token.")
+        start = position
+    end = start + size
+    return list(items[start:end]), _write_token(end, "") if end < len(items) else None
 
 
 def _write_token(sort_value: Any, name: str) -> str:
