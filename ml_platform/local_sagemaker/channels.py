@@ -38,6 +38,9 @@ def check_channels(channels: Sequence[Channel], usual_mode: str) -> None:
     names = [channel["ChannelName"] for channel in channels]
     if len(set(names)) < len(names):
         raise validation("Channel names must be unique within a training job.")
+    if unusable := {".", ".."}.intersection(names):
+        # The API's own pattern lets them pass; as names of folders they are other folders.
+        raise validation(f"channelName {unusable.pop()!r} cannot be the name of a folder.")
     for channel in channels:
         source = channel.get("DataSource", {}).get("S3DataSource")
         if source is None:
