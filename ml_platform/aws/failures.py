@@ -80,6 +80,8 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise as_ours(error, doing) from error
+    except botocore.exceptions.ParamValidationError as error:
+        raise ConfigurationError(f"Cannot {doing}: the request is not one that AWS takes. {error}") from error
     except _NO_CREDENTIALS as error:
         raise ConfigurationError(f"Cannot {doing}: {error}. Configure AWS credentials.") from error
     except _NO_ANSWER as error:

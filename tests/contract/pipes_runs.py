@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dagster import DagsterInstance
 from dagster._utils.interrupts import capture_interrupts
 
 from ml_platform.aws import clients
+from ml_platform.aws.job_kinds import KindName
 from ml_platform.resources.pipes_names import job_name
 from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
 from tests.contract.sagemaker_requests import REGISTRY, training_job
@@ -31,7 +33,9 @@ def register_image(images_file: Path) -> None:
     """Add the reporter to the images of the stand-in."""
     script = Path(__file__).parent / "images" / "reporter.py"
     images = json.loads(images_file.read_text())
-    images_file.write_text(json.dumps({**images, IMAGE: {"train": [sys.executable, str(script), "train"]}}))
+    images_file.write_text(
+        json.dumps({**images, IMAGE: {role: [sys.executable, str(script)] for role in ("train", "process")}})
+    )
 
 
 def job_of(fingerprint: str) -> str:
@@ -51,15 +55,20 @@ def request(bucket: str, **parameters: str) -> dict[str, Any]:
 
 
 def definitions(bucket: str, parameters: dict[str, str], fingerprint: str, **client: Any) -> dg.Definitions:
-    """An asset made by that job, and a check that the job itself reports."""
-    overrides = client.pop("overrides", {})
+    """An asset made by a training job, and a check that the job itself reports."""
+    asked = request(bucket, **parameters) | client.pop("overrides", {})
+    return made_by("training", asked, fingerprint, checks=["rows_arrived"], **client)
 
-    @dg.asset(key=KEY, check_specs=[dg.AssetCheckSpec("rows_arrived", asset=dg.AssetKey(KEY))])
+
+def made_by(
+    kind: KindName, asked: dict[str, Any], fingerprint: str, checks: Sequence[str] = (), **client: Any
+) -> dg.Definitions:
+    """An asset made by a job."""
+
+    @dg.asset(key=KEY, check_specs=[dg.AssetCheckSpec(name, asset=dg.AssetKey(KEY)) for name in checks])
     def model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         pipes = PipesSageMakerClient(REGION, **{"poll_interval": 0.05, "log_grace_seconds": 1, **client})
-        return pipes.run(
-            context=context, kind="training", params=request(bucket, **parameters) | overrides, fingerprint=fingerprint
-        ).get_materialize_result()
+        return pipes.run(context=context, kind=kind, params=asked, fingerprint=fingerprint).get_materialize_result()
 
     return dg.Definitions([model])
 

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import dagster as dg
 import pytest
 from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
 
 from ml_platform.aws import clients
 from ml_platform.core.settings import Settings
-from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
 from tests.contract import pipes_runs
-from tests.contract.pipes_runs import REGION, definitions, jobs, run
-from tests.contract.sagemaker_requests import unique
+from tests.contract.pipes_runs import REGION, definitions, job_of, jobs, made_by, run
+from tests.contract.sagemaker_requests import ROLE, SERVER_IMAGE, archive, unique
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,6 +36,13 @@ def throttle(stand_in: str) -> Iterator[Callable[[str, int], None]]:
 
     yield lambda operation, times: ask("POST", {"kind": "throttling", "target": operation, "times": times})
     ask("DELETE")
+
+
+@pytest.fixture
+def access(ground_services: str) -> dict[str, str]:
+    """What a container has by its role on AWS."""
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    return {"AWS_ENDPOINT_URL": ground_services, "AWS_DEFAULT_REGION": REGION, **keys}
 
 
 def test_a_run_shows_what_the_job_says_and_costs(bucket: str) -> None:
@@ -66,16 +71,9 @@ def test_a_finished_job_is_adopted_and_its_results_come_once(bucket: str) -> Non
 
 
 def test_context_and_messages_go_through_s3_and_an_adopter_reads_the_jobs_own(
-    bucket: str, ground_services: str
+    bucket: str, access: dict[str, str]
 ) -> None:
     s3 = clients.s3(REGION)
-    # What a container has by its role on AWS.
-    access = {
-        "AWS_ENDPOINT_URL": ground_services,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-    }
     client = {
         "context_injector": PipesS3ContextInjector(bucket=bucket, client=s3),
         # One reader for both runs: it must not remember the first one's messages in the second.
@@ -84,7 +82,7 @@ def test_context_and_messages_go_through_s3_and_an_adopter_reads_the_jobs_own(
     ways = {**client, "overrides": {"Environment": access}}
     inputs = unique("s3")
     for adopted in (False, True):
-        outcome = run(definitions(bucket, {"s3": "1"}, inputs, **ways))
+        outcome = run(definitions(bucket, {"s3": "both"}, inputs, **ways))
         assert outcome.success, outcome.errors
         assert (outcome.metadata["rows"], outcome.metadata["adopted"]) == (42, adopted)
         assert (outcome.materializations, outcome.checks) == (1, [True])
@@ -112,15 +110,67 @@ def test_throttled_calls_are_repeated_and_start_one_job(bucket: str, throttle: C
     assert list(jobs(outcome.metadata["training_job"]).values()) == ["Completed"]
 
 
-def test_an_environment_that_aws_would_refuse_is_refused_with_the_remedy(bucket: str) -> None:
-    @dg.asset
-    def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        client = PipesSageMakerClient(REGION)
-        return client.run(context=context, kind="processing", params={}).get_materialize_result()
+def processing_job(**environment: str) -> dict[str, Any]:
+    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5}
+    return {
+        "RoleArn": ROLE,
+        "AppSpecification": {"ImageUri": pipes_runs.IMAGE},
+        "ProcessingResources": {"ClusterConfig": cluster},
+        "Environment": environment,
+    }
 
-    said = run(dg.Definitions([report])).errors[0]
-    assert "DAGSTER_PIPES_CONTEXT of a processing job has" in said
-    assert "SageMaker allows 256. Hand the context over through S3" in said
-    too_long = {"overrides": {"Environment": {"NOTE": "x" * 513}}}
-    said = run(definitions(bucket, {}, unique("long"), **too_long)).errors[0]
+
+def test_a_processing_job_reports_and_is_adopted(bucket: str, access: dict[str, str]) -> None:
+    inputs = unique("processing")
+    # Its environment is too small for a context, so that goes through S3; messages come by the log.
+    by_s3 = PipesS3ContextInjector(bucket=bucket, client=clients.s3(REGION))
+    request = processing_job(s3="context", **access)
+    asked = made_by("processing", request, inputs, checks=["rows_arrived"], context_injector=by_s3)
+    for adopted in (False, True):
+        outcome = run(asked)
+        assert outcome.success, outcome.errors
+        assert outcome.metadata["processing_job"] == job_of(inputs)
+        assert (outcome.metadata["rows"], outcome.metadata["adopted"]) == (42, adopted)
+        assert outcome.metadata["estimated_cost_usd"] > 0
+        assert "loss=0.5;" in outcome.lines
+
+
+def test_a_processing_job_that_fails_says_why(bucket: str, access: dict[str, str]) -> None:
+    inputs = unique("broken")
+    by_s3 = PipesS3ContextInjector(bucket=bucket, client=clients.s3(REGION))
+    outcome = run(
+        made_by(
+            "processing", processing_job(s3="context", fail="no such column", **access), inputs, context_injector=by_s3
+        )
+    )
+    assert f"Job {job_of(inputs)} failed: AlgorithmError" in outcome.errors[0]
+    assert "no such column" in outcome.errors[0]
+    assert outcome.failure["console"].endswith(f"#/processing-jobs/{job_of(inputs)}")
+
+
+def test_a_transform_job_is_followed_and_adopted(bucket: str) -> None:
+    s3, model = clients.s3(REGION), unique("model")
+    s3.put_object(Bucket=bucket, Key="model.tar.gz", Body=archive({"offset": "0.5"}))
+    s3.put_object(Bucket=bucket, Key="in/a.csv", Body=b"1,2")
+    container = {"Image": SERVER_IMAGE, "ModelDataUrl": f"s3://{bucket}/model.tar.gz"}
+    clients.sagemaker(REGION).create_model(ModelName=model, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/in/"}}
+    asked = {
+        "ModelName": model,
+        "TransformInput": {"DataSource": source, "ContentType": "text/csv"},
+        "TransformOutput": {"S3OutputPath": f"s3://{bucket}/out"},
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    }
+    inputs = unique("transform")
+    for adopted in (False, True):
+        outcome = run(made_by("transform", asked, inputs, log_grace_seconds=0))
+        assert outcome.success, outcome.errors
+        assert (outcome.metadata["transform_job"], outcome.metadata["adopted"]) == (job_of(inputs), adopted)
+    assert "TransformJobName" not in asked
+    assert "Environment" not in asked
+
+
+def test_an_environment_that_aws_would_refuse_is_refused_with_the_remedy(bucket: str) -> None:
+    note = {"overrides": {"Environment": {"NOTE": "x" * 513}}}
+    said = run(definitions(bucket, {}, unique("long"), **note)).errors[0]
     assert "NOTE of a training job has 513 characters; SageMaker allows 512. Shorten it" in said

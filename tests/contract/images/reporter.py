@@ -1,7 +1,8 @@
 """An image that speaks Dagster Pipes by ``dagster-pipes``, as any container may: by its log, or through S3.
 
 Hyper-parameters: ``release`` names a file to wait for before the work is done, ``fail`` the reason to fail with,
-``s3`` asks for S3 in both directions, ``twice`` for saying everything twice, as after a spot interruption.
+``s3`` asks for S3 for the `context` or for `both` directions,
+``twice`` for saying everything twice, as after a spot interruption.
 """
 
 import json
@@ -24,14 +25,18 @@ def main() -> int:
         import boto3
 
         s3 = boto3.client("s3")
-        ways = {"context_loader": PipesS3ContextLoader(s3), "message_writer": PipesS3MessageWriter(s3, interval=0)}
+        ways["context_loader"] = PipesS3ContextLoader(s3)
+        if parameters["s3"] == "both":
+            ways["message_writer"] = PipesS3MessageWriter(s3, interval=0)
     sys.stdout.write("loss=0.5;\n")
     sys.stdout.flush()
     with open_dagster_pipes(**ways) as pipes:
         while "release" in parameters and not Path(parameters["release"]).exists():
             time.sleep(0.05)
         if "fail" in parameters:
-            (BASE / "output" / "failure").write_text(parameters["fail"])
+            for file in ("failure", "message"):
+                (BASE / "output").mkdir(exist_ok=True)
+                (BASE / "output" / file).write_text(parameters["fail"])
             return 1
         for _ in range(2 if "twice" in parameters else 1):
             say(pipes)

@@ -1,7 +1,13 @@
 """AWS's refusals become our errors, and say what to do."""
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
 
 from ml_platform.aws import failures
 from ml_platform.core.errors import CapacityError, ConfigurationError, ServiceUnavailableError
@@ -20,6 +26,7 @@ def refusal(code: str, message: str, status: int = 400) -> ClientError:
         (refusal("ResourceLimitExceeded", "limit is 0 instances"), CapacityError),
         (refusal("ThrottlingException", "Rate exceeded"), ServiceUnavailableError),
         (refusal("500", "Internal Server Error", status=500), ServiceUnavailableError),
+        (ParamValidationError(report="Missing required parameter"), ConfigurationError),
         (NoCredentialsError(), ConfigurationError),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), ServiceUnavailableError),
         (ReadTimeoutError(endpoint_url="http://127.0.0.1:1"), ServiceUnavailableError),
