@@ -20,10 +20,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # Our virtual environment must not see packages of another one.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: menu setup demo dev test test-loop lint types check handbook bench-tax synth clean
+.PHONY: menu setup demo dev test test-loop lint types check handbook bench-tax bench-standin synth clean
 
 menu:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## Create .venv and install the locked dependencies; the others do it by themselves
 
@@ -54,6 +54,9 @@ handbook: $(INSTALLED) ## The Fraud Detection Handbook's data and figures: make 
 
 bench-tax: $(INSTALLED) ## What the platform costs against one plain script doing the same work
 	$(BIN)/python -m bench.tax
+
+bench-standin: $(INSTALLED) ## What the SageMaker stand-in costs: invocations, full lists, start-up, memory
+	$(BIN)/python -m bench.standin
 
 synth: $(TEMPLATES) ## Synthesize the AWS stacks; no account and no node needed
 

@@ -122,7 +122,7 @@ def run_plain() -> Side:
 
 def run_platform() -> Side:
     """Run the platform's path on fresh services in a fresh home, on ports nobody uses."""
-    with tempfile.TemporaryDirectory(prefix="ml-platform-tax-") as directory, _fresh_home(directory) as settings:
+    with tempfile.TemporaryDirectory(prefix="ml-platform-tax-") as directory, fresh_home(directory) as settings:
         started = time.perf_counter()
         with LocalServices(settings) as services:
             start_wall, start_cpu = time.perf_counter() - started, _services_cpu(settings)
@@ -133,7 +133,7 @@ def run_platform() -> Side:
 
 
 @contextmanager
-def _fresh_home(directory: str) -> Iterator[Settings]:
+def fresh_home(directory: str) -> Iterator[Settings]:
     """Have the environment point at a home of its own; nothing of the caller's settings leaks in."""
     before = dict(os.environ)
     try:
@@ -141,7 +141,7 @@ def _fresh_home(directory: str) -> Iterator[Settings]:
             del os.environ[name]
         os.environ["ML_PLATFORM_HOME"] = directory
         for service in ("GROUND", "SAGEMAKER", "DAGSTER"):
-            os.environ[f"ML_PLATFORM_{service}_PORT"] = str(_free_port())
+            os.environ[f"ML_PLATFORM_{service}_PORT"] = str(free_port())
         yield prepare_home()
     finally:
         os.environ.clear()
@@ -177,7 +177,8 @@ def _services_cpu(settings: Settings) -> float:
     return total
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
     import socket
 
     with socket.socket() as probe:
