@@ -1,4 +1,4 @@
-"""How endpoints come to life, change and end: start green, switch, drain blue; roll back when green is not healthy.
+"""How endpoints come to life, change and end; how a new fleet takes over step by step is ``rollouts``.
 
 An endpoint's record holds the plan of the fleet that serves (``Plan``) and of the one it is being moved to
 (``Pending``). Every step leaves a record from which the next start of the stand-in can carry on. Which request is
@@ -9,15 +9,17 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
 from ml_platform.local_sagemaker.capture import CaptureWriter
 from ml_platform.local_sagemaker.containers import end_leftover
+from ml_platform.local_sagemaker.deployment_configs import rollout_of
 from ml_platform.local_sagemaker.fleets import Fleet, FleetPlan, endpoint_directory
 from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint
 from ml_platform.local_sagemaker.model_servers import IDENTITY, ServerStartError
+from ml_platform.local_sagemaker.rollouts import RolloutError, roll_back, roll_out
 from ml_platform.local_sagemaker.service import Service
 
 logger = logging.getLogger(__name__)
@@ -92,7 +94,10 @@ class Deployments:
         else:
             self.live[name].switch(fleet)
             self._store(name, ServedBefore=None)
-        if "Pending" in record:
+        pending = record.get("Pending")
+        if pending and pending.get("Shifted") and pending["Plan"]["identity"] != record["Plan"]["identity"]:
+            await self._undo_interrupted(name, pending.get("DeploymentConfig"))
+        elif pending:
             await self._update(name)
         else:
             self._settle(name, serves=name in self.live, reason=reason)
@@ -128,35 +133,58 @@ class Deployments:
             self._settle(name, serves=True)
 
     async def _replace(self, name: str, plan: FleetPlan, deployment: dict[str, Any] | None) -> None:
-        """Blue/green, all at once: no request is without a healthy server at any moment."""
+        """Bring up a second fleet, move the traffic to it and end the first; go back when it does not prove itself."""
+        live = self.live.setdefault(name, LiveEndpoint())
+        blue, rollout = live.fleet, rollout_of(deployment, plan)
+        blue_plan = blue.plan if blue else None
         green = Fleet(self._service, name, plan)
         try:
-            await green.start()
-        except ServerStartError as error:
-            self._store(name, EndpointStatus="RollingBack")
-            await green.stop()
-            self._settle(name, serves=name in self.live, reason=str(error))
+            await roll_out(self._service, live, green, rollout, lambda stage: self._enter(name, stage))
+        except RolloutError as error:
+            await self._roll_back(name, lambda: roll_back(live, green, blue_plan, rollout), deployment, str(error))
             return
-        if name in self.live and self._service.faults.take("silent-rollback", name) is not None:
-            self._store(name, EndpointStatus="RollingBack")
-            await green.stop()
-            self._settle(name, serves=True)
-            return
-        blue = self.live.setdefault(name, LiveEndpoint()).switch(green)
-        self._store(
-            name,
-            EndpointConfigName=plan.config,
-            Plan=plan.as_json(),
-            Pending=None,
-            LastDeploymentConfig=deployment,
-            ServedBefore=None,
-        )
-        policy = (deployment or {}).get("BlueGreenUpdatePolicy", {})
-        await self._service.clock.sleep(policy.get("TrafficRoutingConfiguration", {}).get("WaitIntervalInSeconds", 0))
-        await self._service.clock.sleep(policy.get("TerminationWaitInSeconds", 0))
+        except Exception:
+            # A fault of ours: the new fleet must not be left running beside the old one.
+            await roll_back(live, green, blue_plan, rollout)
+            raise
+        live.switch(green)
+        self._store(name, EndpointConfigName=plan.config, Plan=plan.as_json(), ServedBefore=None)
+        self._store(name, LastDeploymentConfig=deployment)
+        self._enter(name, "Deleting")
+        await self._service.clock.sleep(rollout.termination_seconds)
         if blue is not None:
             await blue.stop()
         self._settle(name, serves=True)
+
+    async def _roll_back(
+        self, name: str, back: Callable[[], Awaitable[None]], deployment: dict[str, Any] | None, reason: str
+    ) -> None:
+        logger.warning("endpoint %s: %s", name, reason)
+        self._store(name, EndpointStatus="RollingBack", LastDeploymentConfig=deployment)
+        try:
+            await back()
+        except ServerStartError as error:
+            reason = f"{reason} The old fleet could not be brought back to its size: {error}"
+        live = self.live.get(name)
+        if live is not None and live.fleet is None:
+            self._retire(name)
+        self._settle(name, serves=name in self.live, reason=reason)
+
+    def _enter(self, name: str, stage: str) -> None:
+        """Record the stage of a deployment: it is what the next start has to go by."""
+        pending = self._record(name)["Pending"]
+        shifted = pending.get("Shifted", False) or stage == "ActivatingTraffic"
+        entered = {"Stage": stage, "StageStartTime": self._service.clock.timestamp(), "Shifted": shifted}
+        self._store(name, Pending=pending | entered)
+
+    async def _undo_interrupted(self, name: str, deployment: dict[str, Any] | None) -> None:
+        """End a deployment whose traffic had begun to move: how it would have gone, nobody watched."""
+
+        async def back() -> None:
+            """Blue serves already; nothing of green is left."""
+
+        reason = "The deployment was interrupted while traffic was shifting, and was rolled back."
+        await self._roll_back(name, back, deployment, reason)
 
     async def _delete(self, name: str, fleet: Fleet | None) -> None:
         if fleet is not None:

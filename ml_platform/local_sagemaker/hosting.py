@@ -6,9 +6,12 @@ What they set in motion is in ``deployments``; endpoint configs are in ``endpoin
 import secrets
 from typing import Any
 
+from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
+from ml_platform.local_sagemaker.deployment_configs import require_deployable
 from ml_platform.local_sagemaker.deployments import KIND, deployments_of
 from ml_platform.local_sagemaker.endpoint_configs import require_endpoint_config
 from ml_platform.local_sagemaker.fleets import FleetPlan, VariantPlan
+from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint
 from ml_platform.local_sagemaker.model_servers import STARTUP_SECONDS, Container
 from ml_platform.local_sagemaker.models import resolve_container
 from ml_platform.local_sagemaker.paging import Listing, list_page
@@ -37,8 +40,8 @@ async def create_endpoint(service: Service, request: Request) -> Response:
     """Create an endpoint and start its servers."""
     name = request["EndpointName"]
     arn = service.arn(KIND, name)
-    _require_all_at_once(request.get("DeploymentConfig"))
     plan = _plan(service, request["EndpointConfigName"])
+    _require_deployable(service, request.get("DeploymentConfig"), None, plan)
     now = service.clock.timestamp()
     body = {
         "EndpointName": name,
@@ -72,7 +75,7 @@ async def describe_endpoint(service: Service, request: Request) -> Response:
         if live and live.fleet
         else None,
         "DataCaptureConfig": _capture_summary(record["Plan"].get("capture")),
-        "PendingDeploymentSummary": _pending_summary(record),
+        "PendingDeploymentSummary": _pending_summary(record, live),
     }
 
 
@@ -84,16 +87,17 @@ async def list_endpoints(service: Service, request: Request) -> Response:
 
 @operation("UpdateEndpoint")
 async def update_endpoint(service: Service, request: Request) -> Response:
-    """Move an endpoint to another config: a full fleet first, then all traffic at once, then the old fleet ends."""
+    """Move an endpoint to another config, in the steps that its deployment config asks for."""
     record = _require_settled(service, request["EndpointName"])
     deployment = request.get("DeploymentConfig")
     if request.get("RetainDeploymentConfig"):
         deployment = record.get("LastDeploymentConfig")
-    _require_all_at_once(deployment)
     plan = _plan(service, request["EndpointConfigName"])
     if request.get("RetainAllVariantProperties"):
         excluded = request.get("ExcludeRetainedVariantProperties", [])
         plan = _retain(plan, FleetPlan.from_json(record["Plan"]), {each["VariantPropertyType"] for each in excluded})
+    blue = FleetPlan.from_json(record["Plan"]) if record["EndpointStatus"] != "Failed" else None
+    _require_deployable(service, deployment, blue, plan)
     return _start_update(service, record, plan, deployment)
 
 
@@ -212,17 +216,10 @@ def _require_room(variants: tuple[VariantPlan, ...]) -> None:
         )
 
 
-def _require_all_at_once(deployment: dict[str, Any] | None) -> None:
-    """Refuse deployments that we would otherwise carry out in another way than asked."""
-    if not deployment:
-        return
-    if "RollingUpdatePolicy" in deployment:
-        raise unsupported("rolling updates")
-    kind = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {}).get("Type", "ALL_AT_ONCE")
-    if kind != "ALL_AT_ONCE":
-        raise unsupported(f"traffic routing of type {kind}")
-    if deployment.get("AutoRollbackConfiguration", {}).get("Alarms"):
-        raise unsupported("alarms that roll an update back")
+def _require_deployable(
+    service: Service, deployment: dict[str, Any] | None, blue: FleetPlan | None, plan: FleetPlan
+) -> None:
+    require_deployable(deployment, blue, plan, lambda name: monitoring_of(service).state(name) is not None)
 
 
 def _retain(plan: FleetPlan, current: FleetPlan, excluded: set[str]) -> FleetPlan:
@@ -270,18 +267,22 @@ def _capture_summary(config: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _pending_summary(record: dict[str, Any]) -> dict[str, Any] | None:
+def _pending_summary(record: dict[str, Any], live: LiveEndpoint | None) -> dict[str, Any] | None:
     pending = record.get("Pending")
     if pending is None:
         return None
-    status = [{"Status": "Creating", "StartTime": pending["StartTime"]}]
+    started = pending.get("StageStartTime", pending["StartTime"])
+    status = [{"Status": pending.get("Stage", "Creating"), "StartTime": started}]
+    green = live.green if live else None
     return {
         "EndpointConfigName": pending["Plan"]["config"],
         "StartTime": pending["StartTime"],
         "ProductionVariants": [
             {
                 "VariantName": variant["name"],
+                "CurrentWeight": variant["weight"] * live.share if live and green else None,
                 "DesiredWeight": variant["weight"],
+                "CurrentInstanceCount": len(green.variants[variant["name"]].instances) if green else None,
                 "DesiredInstanceCount": variant["instances"],
                 "VariantStatus": status,
             }

@@ -1,6 +1,7 @@
 """Who answers an endpoint's requests at this moment: the one place where fleets are switched under traffic."""
 
 import asyncio
+import random
 
 from ml_platform.local_sagemaker.fleets import Fleet, Variant
 from ml_platform.local_sagemaker.model_servers import ModelServer
@@ -19,6 +20,10 @@ class LiveEndpoint:
 
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
+        self.green: Fleet | None = None
+        """The fleet that a deployment is moving traffic to."""
+        self.share = 0.0
+        """Part of the requests, in [0, 1], that the green fleet gets."""
         self.guarded = False
         """Whether a deployment is watched now: metrics are then told apart by endpoint config as well."""
         self._retired = False
@@ -27,9 +32,22 @@ class LiveEndpoint:
     def switch(self, fleet: Fleet) -> Fleet | None:
         """Let another fleet answer from now on; return the one that did."""
         before, self.fleet = self.fleet, fleet
+        self.abandon()
         fleet.on_change = self._changed.set
         self._changed.set()
         return before
+
+    def introduce(self, green: Fleet, *, guarded: bool) -> None:
+        """Let a second fleet answer a share of the requests, none so far."""
+        green.on_change = self._changed.set
+        self.green, self.guarded = green, guarded
+        self._changed.set()
+
+    def abandon(self) -> Fleet | None:
+        """Let the green fleet answer no more; return it."""
+        green, self.green = self.green, None
+        self.share, self.guarded = 0.0, False
+        return green
 
     def retire(self) -> Fleet | None:
         """Let nobody answer any more; return the fleet that did."""
@@ -66,10 +84,20 @@ class LiveEndpoint:
     def _pick_now(self, target: str | None, avoid: ModelServer | None) -> tuple[Fleet, Variant, ModelServer] | None:
         if self._retired:
             raise NoServerError("the endpoint is being deleted")
-        if self.fleet is None:
-            return None
-        variant = self.fleet.choose(target)
-        if variant is None:
+        fleets = self._by_preference()
+        known = [(fleet, variant) for fleet in fleets if (variant := fleet.choose(target)) is not None]
+        if fleets and not known:
             raise UnknownVariantError(str(target))
-        server = variant.least_busy(avoid)
-        return None if server is None else (self.fleet, variant, server)
+        for fleet, variant in known:
+            if (server := variant.least_busy(avoid)) is not None:
+                return fleet, variant, server
+        return None
+
+    def _by_preference(self) -> list[Fleet]:
+        """Return the fleet whose turn it is, then the other: as on AWS, only healthy servers are asked."""
+        blue, green = self.fleet, self.green
+        if green is None:
+            return [] if blue is None else [blue]
+        if blue is None:
+            return [green]
+        return [green, blue] if random.random() < self.share else [blue, green]  # noqa: S311 - spreads load only

@@ -186,28 +186,13 @@ def test_names_that_are_taken_or_unknown_are_refused_in_awss_words(account: Acco
 
 def test_what_the_stand_in_does_not_run_is_stored_and_refused_on_deployment(account: Account) -> None:
     model = account.a_model("first")
-    sagemaker = account.sagemaker
-    shadow = [account.a_variant(model, VariantName="shadow")]
-    sagemaker.create_endpoint_config(
-        EndpointConfigName=model, ProductionVariants=[account.a_variant(model)], ShadowProductionVariants=shadow
+    output = {"OutputConfig": {"S3OutputPath": f"s3://{account.bucket}/async"}}
+    account.sagemaker.create_endpoint_config(
+        EndpointConfigName=model, ProductionVariants=[account.a_variant(model)], AsyncInferenceConfig=output
     )
-    (described,) = sagemaker.describe_endpoint_config(EndpointConfigName=model)["ShadowProductionVariants"]
-    assert described["VariantName"] == "shadow"
-    with pytest.raises(ClientError, match="does not implement shadow variants"):
-        sagemaker.create_endpoint(EndpointName=model, EndpointConfigName=model)
-    config = account.a_config("second")
-    endpoint = account.an_endpoint(config)
-    size = {"Type": "CAPACITY_PERCENT", "Value": 10}
-    for traffic in (
-        {"Type": "CANARY", "WaitIntervalInSeconds": 60, "CanarySize": size},
-        {"Type": "LINEAR", "WaitIntervalInSeconds": 60, "LinearStepSize": size},
-    ):
-        with pytest.raises(ClientError, match=f"does not implement traffic routing of type {traffic['Type']}"):
-            sagemaker.update_endpoint(
-                EndpointName=endpoint,
-                EndpointConfigName=config,
-                DeploymentConfig={"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": traffic}},
-            )
+    assert account.sagemaker.describe_endpoint_config(EndpointConfigName=model)["AsyncInferenceConfig"] == output
+    with pytest.raises(ClientError, match="does not implement asynchronous inference"):
+        account.sagemaker.create_endpoint(EndpointName=model, EndpointConfigName=model)
 
 
 def test_lists_are_filtered_and_paged(account: Account) -> None:

@@ -98,6 +98,32 @@ def test_what_was_under_way_is_finished_after_a_crash(account: Account, restarta
     account.sagemaker.delete_endpoint(EndpointName=other)
 
 
+def test_a_deployment_that_was_baking_is_rolled_back_after_a_crash(account: Account, restartable: Restartable) -> None:
+    blue, green = account.a_config("blue"), account.a_config("green")
+    endpoint = account.an_endpoint(blue)
+    routing = {
+        "Type": "CANARY",
+        "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 20},
+        "WaitIntervalInSeconds": 3000,
+    }
+    policy = {"TrafficRoutingConfiguration": routing, "MaximumExecutionTimeoutInSeconds": 7200}
+    account.sagemaker.update_endpoint(
+        EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig={"BlueGreenUpdatePolicy": policy}
+    )
+
+    def baking() -> bool:
+        (variant,) = account.describe(endpoint)["PendingDeploymentSummary"]["ProductionVariants"]
+        return bool(variant["VariantStatus"][0]["Status"] == "Baking")
+
+    eventually(baking)
+    restartable.end(signal.SIGKILL)
+    restartable.start()
+    described = account.settled(endpoint)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", blue)
+    assert "interrupted" in described["FailureReason"]
+    assert {account.invoke(endpoint) for _ in range(10)} == {"blue"}
+
+
 def test_a_server_that_is_killed_under_traffic_fails_no_request(account: Account, restartable: Restartable) -> None:
     endpoint = account.an_endpoint(account.a_config("first"))
     with account.steady_traffic(endpoint) as traffic:

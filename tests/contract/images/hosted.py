@@ -28,7 +28,9 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(3)
         if body.startswith(b"sleep "):
             time.sleep(float(body.removeprefix(b"sleep ")))
-        if body.startswith(b"status "):
+        if status := os.environ.get("ANSWER_STATUS"):
+            self.answer(int(status), b"broken")
+        elif body.startswith(b"status "):
             self.answer(int(body.removeprefix(b"status ")), b"no such column")
         elif body == b"headers":
             self.answer(200, json.dumps({name.lower(): value for name, value in self.headers.items()}).encode())

@@ -1,0 +1,116 @@
+"""One deployment under way: green comes up, traffic moves to it in steps, alarms are watched, blue takes back.
+
+What is recorded of it, and what happens to the endpoint after it, is ``deployments``' business.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
+from ml_platform.local_sagemaker.deployment_configs import Rollout
+from ml_platform.local_sagemaker.fleets import Fleet, FleetPlan
+from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint
+from ml_platform.local_sagemaker.model_servers import LEAST_STARTUP_SECONDS, ServerStartError
+from ml_platform.local_sagemaker.service import Service
+
+WATCH_SECONDS = 0.05
+# A scaled clock shortens what AWS imposes, not how long real processes take to start.
+LEAST_TIMEOUT_SECONDS = 2 * LEAST_STARTUP_SECONDS
+
+Report = Callable[[str], None]
+"""Told which stage the green variants are in, by SageMaker's name for it."""
+
+
+class RolloutError(Exception):
+    """The deployment must be rolled back; the message is its reason."""
+
+
+async def roll_out(service: Service, live: LiveEndpoint, green: Fleet, rollout: Rollout, report: Report) -> None:
+    """Give all traffic of an endpoint to a new fleet, step by step. Blue keeps running, but in a rolling deployment.
+
+    Raises:
+        RolloutError: When a server cannot start, an alarm goes off while baking, or it takes too long.
+    """
+    seconds = service.clock.real_seconds(rollout.timeout_seconds)
+    try:
+        async with asyncio.timeout(max(seconds, LEAST_TIMEOUT_SECONDS)):
+            if rollout.batch and live.fleet is not None:
+                await _replace_in_batches(service, live, green, rollout, report)
+            else:
+                await _shift(service, live, green, rollout, report)
+    except ServerStartError as error:
+        raise RolloutError(str(error)) from error
+    except TimeoutError as error:
+        raise RolloutError(
+            f"The deployment did not complete within MaximumExecutionTimeoutInSeconds ({rollout.timeout_seconds})."
+        ) from error
+
+
+async def roll_back(live: LiveEndpoint, green: Fleet, blue: FleetPlan | None, rollout: Rollout) -> None:
+    """Give all traffic back to the old fleet, in its old size, and end the new one.
+
+    Raises:
+        ServerStartError: When the old fleet does not reach its size; what there is of it serves.
+    """
+    try:
+        if rollout.batch and live.fleet is not None and blue is not None:
+            await _restore_in_batches(live.fleet, live, blue, rollout)
+    finally:
+        live.abandon()
+        await green.stop()
+
+
+async def _shift(service: Service, live: LiveEndpoint, green: Fleet, rollout: Rollout, report: Report) -> None:
+    report("Creating")
+    await green.start()
+    live.introduce(green, guarded=rollout.guarded)
+    for share in rollout.shares:
+        report("ActivatingTraffic")
+        live.share = share
+        await _bake(service, rollout, report)
+
+
+async def _replace_in_batches(
+    service: Service, live: LiveEndpoint, green: Fleet, rollout: Rollout, report: Report
+) -> None:
+    assert live.fleet is not None  # noqa: S101 - asked by roll_out
+    blue, plan = live.fleet, green.plan
+    (variant,) = plan.variants
+    old = blue.plan.variants[0].instances
+    for done in [*range(rollout.batch, variant.instances, rollout.batch), variant.instances]:
+        report("Creating")
+        await green.apply(plan.with_variant(variant.name, instances=done))
+        live.introduce(green, guarded=True)
+        report("ActivatingTraffic")
+        live.share = done / variant.instances
+        await _bake(service, rollout, report)
+        left = old * (variant.instances - done) // variant.instances
+        await blue.apply(blue.plan.with_variant(blue.plan.variants[0].name, instances=left))
+
+
+async def _restore_in_batches(fleet: Fleet, live: LiveEndpoint, plan: FleetPlan, rollout: Rollout) -> None:
+    (variant,), wanted = fleet.plan.variants, plan.variants[0].instances
+    # Traffic first: what made the deployment fail must not be asked longer than it takes to start servers.
+    present = variant.instances
+    live.share = live.share if present == 0 else 0.0
+    while present < wanted:
+        present = min(present + rollout.rollback_batch, wanted)
+        await fleet.apply(fleet.plan.with_variant(variant.name, instances=present))
+        live.share = 0.0
+
+
+async def _bake(service: Service, rollout: Rollout, report: Report) -> None:
+    report("Baking")
+    scale, left = service.clock.scale, float(rollout.bake_seconds)
+    slice_seconds = WATCH_SECONDS / scale if scale else left
+    while True:
+        tripped = [name for name in rollout.alarms if monitoring_of(service).state(name) == "ALARM"]
+        if tripped:
+            raise RolloutError(
+                "The deployment was rolled back: one or more of its alarms went into ALARM state while it was baking: "
+                f"{', '.join(tripped)}."
+            )
+        if left <= 0:
+            return
+        await service.clock.sleep(min(slice_seconds, left))
+        left -= slice_seconds

@@ -1,0 +1,200 @@
+"""Guarded deployments: traffic moves in steps while alarms are watched, and comes back when one goes off."""
+
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from ml_platform.core.settings import Settings
+from tests.contract.hosting_account import Account, eventually, register_image
+from tests.contract.test_hosting_metrics import metric
+
+
+@pytest.fixture
+def account(sagemaker_settings: Settings, stand_in: str, images_file: Path) -> Account:
+    register_image(images_file)
+    return Account(stand_in, sagemaker_settings.bucket)
+
+
+def size(value: int, kind: str = "CAPACITY_PERCENT") -> dict[str, Any]:
+    return {"Type": kind, "Value": value}
+
+
+def blue_green(alarm: str | None = None, *, termination: int = 0, **routing: Any) -> dict[str, Any]:
+    """Describe a deployment; a bake of 100 s takes 1 s here."""
+    policy = {
+        "TrafficRoutingConfiguration": {"WaitIntervalInSeconds": 100, **routing},
+        "TerminationWaitInSeconds": termination,
+        "MaximumExecutionTimeoutInSeconds": 1200,
+    }
+    return {"BlueGreenUpdatePolicy": policy, **watching(alarm)}
+
+
+def rolling(alarm: str | None = None) -> dict[str, Any]:
+    policy = {"MaximumBatchSize": size(50), "WaitIntervalInSeconds": 50, "MaximumExecutionTimeoutInSeconds": 1200}
+    return {"RollingUpdatePolicy": policy, **watching(alarm)}
+
+
+def watching(alarm: str | None) -> dict[str, Any]:
+    return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]}} if alarm else {}
+
+
+def an_alarm(stand_in: str, endpoint: str = "none") -> str:
+    """Make an alarm on server errors of an endpoint's variant."""
+    name = f"errors-{uuid.uuid4().hex[:8]}"
+    cloudwatch: Any = boto3.client("cloudwatch", endpoint_url=stand_in)
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "primary"}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+    )
+    return name
+
+
+def a_config(account: Account, answer: str, instances: int = 2, **environment: str) -> str:
+    model = account.a_model(answer, **environment)
+    account.sagemaker.create_endpoint_config(
+        EndpointConfigName=model, ProductionVariants=[account.a_variant(model, InitialInstanceCount=instances)]
+    )
+    return model
+
+
+def stages(account: Account, endpoint: str) -> list[tuple[str, float | None]]:
+    """Follow a deployment to its end; return the stages seen, with the weight that green had."""
+    seen: list[tuple[str, float | None]] = []
+
+    def look() -> bool:
+        pending = account.describe(endpoint).get("PendingDeploymentSummary")
+        if pending:
+            (variant,) = pending["ProductionVariants"]
+            now = (variant["VariantStatus"][0]["Status"], variant.get("CurrentWeight"))
+            if not seen or seen[-1] != now:
+                seen.append(now)
+        return pending is None
+
+    eventually(look, seconds=60)
+    return seen
+
+
+def test_a_canary_takes_its_share_bakes_and_then_takes_all(account: Account, stand_in: str) -> None:
+    blue, green = account.a_config("blue"), account.a_config("green")
+    endpoint = account.an_endpoint(blue)
+    deployment = blue_green(an_alarm(stand_in, endpoint), Type="CANARY", CanarySize=size(20), termination=20)
+    with account.steady_traffic(endpoint, clients=2) as traffic:
+        account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig=deployment)
+        eventually(
+            lambda: account.describe(endpoint)["PendingDeploymentSummary"]["ProductionVariants"][0].get("CurrentWeight")
+        )
+        start = len(traffic.answers)
+        assert account.describe(endpoint)["EndpointConfigName"] == blue
+        traffic.reach(150)
+        share = Counter(traffic.answers[start : start + 150])["green"] / 150
+        seen = [stage for stage, _ in stages(account, endpoint)]
+    described = account.describe(endpoint)
+    assert 0.05 < share < 0.45
+    assert seen[-1] == "Deleting"
+    assert "Baking" in seen
+    assert traffic.failures == []
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", green)
+    assert described["LastDeploymentConfig"] == deployment
+    assert "FailureReason" not in described
+    assert account.invoke(endpoint) == "green"
+    place = {"EndpointName": endpoint, "VariantName": "primary"}
+    assert metric(stand_in, "Invocations", "Sum", **place, EndpointConfigName=green)
+    assert metric(stand_in, "Invocations", "Sum", **place, EndpointConfigName=blue)
+
+
+def test_an_alarm_brings_the_old_fleet_back(account: Account, stand_in: str) -> None:
+    blue, green = account.a_config("blue"), account.a_config("green", environment={"ANSWER_STATUS": "500"})
+    endpoint = account.an_endpoint(blue)
+    alarm = an_alarm(stand_in, endpoint)
+    deployment = blue_green(alarm, Type="CANARY", CanarySize=size(30), WaitIntervalInSeconds=3000)
+    deployment["BlueGreenUpdatePolicy"]["MaximumExecutionTimeoutInSeconds"] = 7200
+    with account.steady_traffic(endpoint, clients=2) as traffic:
+        account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig=deployment)
+        described = account.settled(endpoint)
+        failed = len(traffic.failures)
+        traffic.reach(50)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", blue)
+    assert alarm in described["FailureReason"]
+    assert described["LastDeploymentConfig"] == deployment
+    assert "PendingDeploymentSummary" not in described
+    assert failed
+    assert len(traffic.failures) <= failed + 2, "a request of the old fleet failed after the rollback"
+    place = {"EndpointName": endpoint, "VariantName": "primary"}
+    assert metric(stand_in, "Invocation5XXErrors", "Average", **place, EndpointConfigName=green) == 1
+    assert metric(stand_in, "Invocation5XXErrors", "Sum", **place, EndpointConfigName=blue) == 0
+
+
+def test_linear_traffic_moves_in_equal_steps(account: Account) -> None:
+    endpoint, green = account.an_endpoint(a_config(account, "blue")), a_config(account, "green")
+    deployment = blue_green(Type="LINEAR", LinearStepSize=size(1, "INSTANCE_COUNT"), WaitIntervalInSeconds=40)
+    account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig=deployment)
+    seen = stages(account, endpoint)
+    assert [weight for stage, weight in seen if stage == "Baking"] == [0.5, 1.0]
+    assert account.describe(endpoint)["EndpointConfigName"] == green
+
+
+def test_rolling_replaces_instances_in_batches(account: Account) -> None:
+    endpoint, green = account.an_endpoint(a_config(account, "blue")), a_config(account, "green")
+    with account.steady_traffic(endpoint, clients=2) as traffic:
+        account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig=rolling())
+        weights = [weight for stage, weight in stages(account, endpoint) if stage == "Baking"]
+    assert weights == [0.5, 1.0], account.describe(endpoint).get("FailureReason")
+    assert traffic.failures == []
+    (variant,) = account.describe(endpoint)["ProductionVariants"]
+    assert variant["CurrentInstanceCount"] == 2
+    assert traffic.answers[-1] == "green"
+
+
+def test_a_rolling_update_is_rolled_back_to_the_old_size(account: Account, stand_in: str) -> None:
+    blue = a_config(account, "blue")
+    endpoint, green = account.an_endpoint(blue), a_config(account, "green")
+    alarm = an_alarm(stand_in)
+    account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig=rolling(alarm))
+
+    def last_batch() -> bool:
+        (variant,) = account.describe(endpoint)["PendingDeploymentSummary"]["ProductionVariants"]
+        return bool(variant.get("CurrentWeight") == 1.0)
+
+    eventually(last_batch)
+    boto3.client("cloudwatch", endpoint_url=stand_in).set_alarm_state(
+        AlarmName=alarm, StateValue="ALARM", StateReason="tried"
+    )
+    described = account.settled(endpoint)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", blue)
+    assert alarm in described["FailureReason"]
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert {account.invoke(endpoint) for _ in range(10)} == {"blue"}
+
+
+@pytest.mark.parametrize(
+    ("deployment", "message"),
+    [
+        (blue_green(Type="CANARY"), "type CANARY requires CanarySize"),
+        (blue_green(Type="LINEAR", CanarySize=size(10)), "type LINEAR does not take CanarySize"),
+        (blue_green(Type="CANARY", CanarySize=size(51)), "CanarySize must be at most 50 %"),
+        (blue_green(Type="CANARY", CanarySize=size(1, "INSTANCE_COUNT")), "1 of 1 instance"),
+        (blue_green(Type="LINEAR", LinearStepSize=size(9)), "LinearStepSize must be at least 10 %"),
+        (blue_green(Type="ALL_AT_ONCE", termination=1100), "must be larger than the total waiting time"),
+        (blue_green("no-such-alarm", Type="ALL_AT_ONCE"), "Could not find CloudWatch alarm.s. no-such-alarm"),
+        (rolling() | blue_green(Type="ALL_AT_ONCE"), "either BlueGreenUpdatePolicy or RollingUpdatePolicy"),
+    ],
+)
+def test_a_deployment_that_cannot_be_carried_out_is_refused(
+    account: Account, deployment: dict[str, Any], message: str
+) -> None:
+    config = account.a_config("blue")
+    with pytest.raises(ClientError, match=message):
+        account.sagemaker.create_endpoint(EndpointName=config, EndpointConfigName=config, DeploymentConfig=deployment)
