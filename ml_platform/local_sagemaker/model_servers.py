@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ml_platform.local_sagemaker.archives import ArchiveError, extract
 from ml_platform.local_sagemaker.containers import Process
+from ml_platform.local_sagemaker.containers_setup import Limits, Setup
 from ml_platform.local_sagemaker.http_client import Answer, ConnectionLostError, HttpClient
 from ml_platform.local_sagemaker.service import Service
 
@@ -52,6 +53,7 @@ class Container:
     environment: Mapping[str, str] = field(default_factory=dict)
     model_data_url: str | None = None
     startup_seconds: float = STARTUP_SECONDS
+    limits: Limits = field(default_factory=Limits)
 
 
 class ModelServer:
@@ -128,6 +130,16 @@ class ModelServer:
             if not self.in_flight:
                 self._idle.set()
 
+    async def execution_parameters(self) -> bytes | None:
+        """Return what the server says about batches it likes; servers need not say anything."""
+        if self._client is None:
+            return None
+        try:
+            answer = await self._client.request("GET", "/execution-parameters", seconds=PING_SECONDS)
+        except (ConnectionLostError, TimeoutError):
+            return None
+        return answer.body if answer.status == 200 else None  # noqa: PLR2004 - HTTP
+
     async def _fail_on_demand(self, seconds: float) -> Answer | None:
         """Be slow, answer an error or lose the process where a fault says so."""
         faults = self._service.faults
@@ -168,7 +180,9 @@ class ModelServer:
         self._port = _reserve_port()
         environment = {**self._container.environment, "SAGEMAKER_BIND_TO_PORT": str(self._port)}
         try:
-            self._process = await self._service.runner.start(argv, self._directory, environment, self._log)
+            self._process = await self._service.runner.start(
+                argv, self._directory, environment, self._log, setup=Setup(limits=self._container.limits)
+            )
         except OSError as error:
             raise ServerStartError(f"The command of image {self._container.image} cannot run: {error}") from error
         (self._directory / IDENTITY).write_text(json.dumps(await self._process.identity()))

@@ -27,6 +27,8 @@ LISTING = Listing(
     filters={"StatusEquals": "TransformJobStatus"},
     sorts={"Status": "TransformJobStatus"},
 )
+# Each instance is a real server on this machine.
+MAX_INSTANCES = 16
 
 
 @operation("CreateTransformJob")
@@ -97,12 +99,15 @@ def _require(service: Service, name: str) -> dict[str, Any]:
 
 def _check(request: Request) -> None:
     source = request["TransformInput"]
-    if source["DataSource"]["S3DataSource"]["S3DataType"] != "S3Prefix":
-        raise unsupported("transform input that is not an S3Prefix")
+    data_type = source["DataSource"]["S3DataSource"]["S3DataType"]
+    if data_type not in ("S3Prefix", "ManifestFile"):
+        raise unsupported(f"transform input of S3DataType {data_type}")
     if source.get("SplitType", "None") not in ("None", "Line"):
         raise unsupported(f"SplitType {source['SplitType']}")
-    if "DataCaptureConfig" in request:
-        raise unsupported("data capture of transform jobs")
+    if request.get("DataCaptureConfig", {}).get("GenerateInferenceId") and source.get("SplitType", "None") == "None":
+        raise unsupported("GenerateInferenceId without SplitType Line")
+    if request["TransformResources"]["InstanceCount"] > MAX_INSTANCES:
+        raise unsupported(f"transform jobs on more than {MAX_INSTANCES} instances")
     processing = request.get("DataProcessing", {})
     if processing.get("JoinSource", "None") == "Input" and source.get("SplitType", "None") == "None":
         raise validation("JoinSource Input requires SplitType Line and AssembleWith Line.")

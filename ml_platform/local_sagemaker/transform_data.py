@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 ROOT = "$"
+# A server's advice on parallel requests and megabytes beyond this makes no sense on one machine.
+MAX_ADVICE = 100
 CSV_PATH = re.compile(r"\$\[(-?\d*:-?\d*|-?\d+(?:\s*,\s*-?\d+)*)\]")
 NAME_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\[(\d+)\]")
 Columns = list[str]
@@ -132,6 +134,27 @@ def join_output(rules: Rules, record: str, answer: str, *, is_csv: bool) -> str:
             else {"SageMakerInput": given, "SageMakerOutput": document}
         )
     return json.dumps(select_member(rules.output_filter, document))
+
+
+def mark_output(line: str, inference_id: str, time: str, *, is_csv: bool) -> str:
+    """Return an output line with the id and time under which ground truth can be merged with it later."""
+    if is_csv:
+        return write_csv([*read_csv(line), inference_id, time])
+    document = json.loads(line)
+    inner = document if isinstance(document, dict) else {"SageMakerOutput": document}
+    return json.dumps({**inner, "SageMakerInferenceId": inference_id, "SageMakerInferenceTime": time})
+
+
+def read_advice(answer: bytes | None) -> dict[str, Any]:
+    """Return the usable part of ``/execution-parameters``; a server may answer anything there."""
+    try:
+        document = json.loads(answer or b"{}")
+    except ValueError:
+        return {}
+    kinds = {"MaxConcurrentTransforms": int, "BatchStrategy": str, "MaxPayloadInMB": int}
+    given = document if isinstance(document, dict) else {}
+    usable = {name: given[name] for name, kind in kinds.items() if isinstance(given.get(name), kind)}
+    return {name: value for name, value in usable.items() if isinstance(value, str) or 0 < value <= MAX_ADVICE}
 
 
 def answer_lines(answer: bytes, expected: int) -> list[str]:

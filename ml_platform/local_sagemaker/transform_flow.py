@@ -7,6 +7,7 @@ import asyncio
 import csv
 import gzip
 import sys
+import uuid
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from ml_platform.local_sagemaker.transform_data import (
     batches,
     filter_input,
     join_output,
+    mark_output,
 )
 
 MEBIBYTE = 1 << 20
@@ -50,11 +52,14 @@ class FlowPlan:
     timeout_seconds: int
     retries: int
     rules: Rules
+    mark: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, request: dict[str, Any]) -> "FlowPlan":
-        """Read a request."""
+    def of(cls, request: dict[str, Any], advice: dict[str, Any] | None = None) -> "FlowPlan":
+        """Read a request; what it leaves open is as the server's ``/execution-parameters`` say, else AWS's default."""
+        advice = advice or {}
+        strategy = {"SINGLE_RECORD": "SingleRecord"}.get(advice.get("BatchStrategy", ""), "MultiRecord")
         source, target = request["TransformInput"], request["TransformOutput"]
         processing, client = request.get("DataProcessing", {}), request.get("ModelClientConfig", {})
         content_type = source.get("ContentType", "")
@@ -63,9 +68,9 @@ class FlowPlan:
             is_csv=content_type.split(";")[0].strip() == "text/csv",
             split_lines=source.get("SplitType", "None") == "Line",
             zipped=source.get("CompressionType") == "Gzip",
-            single=request.get("BatchStrategy") == "SingleRecord",
-            payload_mebibytes=request.get("MaxPayloadInMB", DEFAULT_PAYLOAD_MEBIBYTES),
-            parallel=request.get("MaxConcurrentTransforms") or 1,
+            single=request.get("BatchStrategy", strategy) == "SingleRecord",
+            payload_mebibytes=request.get("MaxPayloadInMB", advice.get("MaxPayloadInMB", DEFAULT_PAYLOAD_MEBIBYTES)),
+            parallel=request.get("MaxConcurrentTransforms") or advice.get("MaxConcurrentTransforms", 1),
             by_line=target.get("AssembleWith") == "Line",
             timeout_seconds=client.get("InvocationsTimeoutInSeconds", DEFAULT_TIMEOUT_SECONDS),
             retries=client.get("InvocationsMaxRetries", DEFAULT_RETRIES),
@@ -74,6 +79,7 @@ class FlowPlan:
                 output_filter=processing.get("OutputFilter", ROOT),
                 join_input=processing.get("JoinSource", "None") == "Input",
             ),
+            mark=request.get("DataCaptureConfig", {}).get("GenerateInferenceId", False),
             headers={name: value for name, value in headers.items() if value},
         )
 
@@ -143,10 +149,14 @@ class Flow:
             return await self._invoke(uri, request)
         lines = [filter_input(rules, line, is_csv=as_csv) for line in request]
         answer = await self._invoke(uri, "".join(f"{line}\n" for line in lines).encode())
-        if rules.passive:
+        if rules.passive and not self.plan.mark:
             return answer
         pairs = zip(request, answer_lines(answer, len(request)), strict=True)
-        return "".join(f"{join_output(rules, line, said, is_csv=as_csv)}\n" for line, said in pairs).encode()
+        joined = (join_output(rules, line, said, is_csv=as_csv) for line, said in pairs)
+        if self.plan.mark:
+            now = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            joined = (mark_output(line, str(uuid.uuid4()), now, is_csv=as_csv) for line in joined)
+        return "".join(f"{line}\n" for line in joined).encode()
 
     async def _invoke(self, uri: str, body: bytes) -> bytes:
         answer = await self._try(body)

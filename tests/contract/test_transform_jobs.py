@@ -1,5 +1,8 @@
 """Transform jobs through unmodified boto3: a real model server, one output object for each input object."""
 
+import json
+import uuid
+from datetime import datetime
 from typing import Any
 
 import boto3
@@ -98,6 +101,57 @@ def test_the_server_knows_that_it_serves_a_batch_and_its_log_is_kept(sagemaker: 
     streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/i-")["logStreams"]
     events = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"])["events"]
     assert any("POST /invocations" in event["message"] and "batch=true" in event["message"] for event in events)
+
+
+def test_objects_of_a_manifest_are_divided_among_instances(sagemaker: Any, bucket: str, model: str) -> None:
+    for name in ("a", "b", "c"):
+        put(bucket, f"parts/{name}.csv", "1,2\n")
+    put(bucket, "list", json.dumps([{"prefix": f"s3://{bucket}/parts/"}, "a.csv", "c.csv", "b.csv"]))
+    request = transform(bucket, model)
+    request["TransformInput"]["DataSource"]["S3DataSource"] = {
+        "S3DataType": "ManifestFile",
+        "S3Uri": f"s3://{bucket}/list",
+    }
+    request["TransformResources"]["InstanceCount"] = 2
+    job = ended(sagemaker, request)
+    assert job["TransformJobStatus"] == "Completed", job
+    assert [get(bucket, f"out/{name}.csv.out") for name in ("a", "b", "c")] == ["3.5\n"] * 3
+    prefix = f"{job['TransformJobName']}/i-"
+    streams = boto3.client("logs").describe_log_streams(
+        logGroupName="/aws/sagemaker/TransformJobs", logStreamNamePrefix=prefix
+    )["logStreams"]
+    assert len(streams) == 2
+
+
+@pytest.mark.parametrize(("advise", "requests"), [("yes", 3), ("", 1)])
+def test_the_server_says_how_it_likes_its_batches(
+    sagemaker: Any, bucket: str, model: str, advise: str, requests: int
+) -> None:
+    put(bucket, "in/a.csv", "1\n2\n3\n")
+    job = ended(sagemaker, transform(bucket, model, Environment={"ADVISE": advise}))
+    assert get(bucket, "out/a.csv.out") == "1.5\n2.5\n3.5\n"
+    logs, group = boto3.client("logs"), "/aws/sagemaker/TransformJobs"
+    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job['TransformJobName']}/i-")
+    name = streams["logStreams"][0]["logStreamName"]
+    events = logs.get_log_events(logGroupName=group, logStreamName=name)["events"]
+    assert sum("POST /invocations" in event["message"] for event in events) == requests
+
+
+def test_captured_batches_are_manifests_and_each_answer_has_an_id(sagemaker: Any, bucket: str, model: str) -> None:
+    put(bucket, "in/a.csv", "1\n2\n")
+    capture = {"DestinationS3Uri": f"s3://{bucket}/capture", "GenerateInferenceId": True}
+    job = ended(sagemaker, transform(bucket, model, DataCaptureConfig=capture))
+    assert job["TransformJobStatus"] == "Completed", job
+    lines = [line.split(",") for line in get(bucket, "out/a.csv.out").splitlines()]
+    assert [line[0] for line in lines] == ["1.5", "2.5"]
+    assert len({uuid.UUID(line[1]) for line in lines}) == 2
+    assert all(datetime.fromisoformat(line[2]).tzinfo for line in lines)
+    listed = boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix="capture/")["Contents"]
+    manifests = [json.loads(get(bucket, one["Key"])) for one in listed]
+    assert manifests == [
+        [{"prefix": f"s3://{bucket}/in/"}, "a.csv"],
+        [{"prefix": f"s3://{bucket}/out/"}, "a.csv.out"],
+    ]
 
 
 def test_a_row_the_model_refuses_fails_the_job_with_the_reason(sagemaker: Any, bucket: str, model: str) -> None:

@@ -15,7 +15,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._answer(200, b"")
+        advice = {"MaxConcurrentTransforms": 2, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": "broken"}
+        given = self.path == "/execution-parameters" and os.environ.get("ADVISE")
+        self._answer(200, json.dumps(advice).encode() if given else b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
