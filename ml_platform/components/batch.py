@@ -1,19 +1,15 @@
 """Batch scores: the newest registered package on the newest landed days, by a transform job."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
 from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import link, rows
+from ml_platform.components.settings import ModelSettings
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.sagemaker import SageMaker
 
-if TYPE_CHECKING:
-    from ml_platform.components.model_pipeline import ModelPipeline
 
-
-def build_batch_scores(model: "ModelPipeline", model_package: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def build_batch_scores(model: ModelSettings, model_package: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """Return the asset ``batch_scores`` ; it fails when the rows that came back are not the rows that were sent."""
 
     @dg.asset(

@@ -1,16 +1,12 @@
 """The live endpoint: what DescribeEndpoint says after the change, never what was asked for."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
+from ml_platform.components.settings import ModelSettings
 from ml_platform.resources.sagemaker import SageMaker
 
-if TYPE_CHECKING:
-    from ml_platform.components.model_pipeline import ModelPipeline
 
-
-def build_live_endpoint(model: "ModelPipeline", model_package: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def build_live_endpoint(model: ModelSettings, model_package: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """Return the asset ``live_endpoint``. It has no condition: the approval sensor, or a person, launches it."""
 
     @dg.asset(

@@ -1,23 +1,19 @@
 """Evaluate the candidate beside the champion, and stop it here unless it earns promotion."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
 from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import numbers, picture, rows, sentence
+from ml_platform.components.settings import ModelSettings
 from ml_platform.evaluation import plots
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.model_evaluator import ModelEvaluator
 from ml_platform.resources.sagemaker import SageMaker
 
-if TYPE_CHECKING:
-    from ml_platform.components.model_pipeline import ModelPipeline
-
 PROMOTION_CHECK = "challenger_earns_promotion"
 
 
-def build_evaluation_report(model: "ModelPipeline", model_candidate: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """Return the asset ``evaluation_report`` with its blocking check."""
 
     @dg.asset(

@@ -1,45 +1,31 @@
 """The ``ModelPipeline`` component: one model, from training set to operating decision, declared as data.
 
-Its fields are the platform's contract with a model's owner. How each stage is built is in the sibling modules.
+Its fields, the platform's contract with a model's owner, are ``settings``; each stage has a module beside this one.
 """
 
 import dagster as dg
-from pydantic import Field
 
 from ml_platform.components.batch import build_batch_scores
 from ml_platform.components.deployment import build_live_endpoint
 from ml_platform.components.evaluation import build_evaluation_report
 from ml_platform.components.monitoring import build_monitoring
 from ml_platform.components.registry import build_model_package
-from ml_platform.components.settings import Gate, Monitoring, Training
+from ml_platform.components.settings import ModelSettings
 from ml_platform.components.training import build_model_candidate, build_training_set
 
 
-class ModelPipeline(dg.Component, dg.Model, dg.Resolvable):
+class ModelPipeline(dg.Component, ModelSettings):
     """Everything one model needs: training, promotion gate, registry, endpoint, batch scores and monitoring.
 
     A new model is one folder under ``defs/models`` with a ``defs.yaml`` of this type.
     """
-
-    name: str = Field(
-        description="Snake-case name; the first part of every asset key.", pattern=r"^[a-z][a-z0-9_]{2,40}$"
-    )
-    owner: str = Field(description="Owner of all assets, e.g. `team:fraud`.")
-    purpose: str = Field(description="One sentence for people: what the score is used for.")
-    features: list[str] = Field(description="Input columns of the model, in the order of its signature.", min_length=1)
-    feature_service: str = Field(description="Feast feature service that serves the looked-up features.")
-    target: str = Field(default="transaction_fraud", description="What is predicted; `features.targets` lists them.")
-    batch_days: int = Field(default=1, gt=0, description="Newest landed days that a batch scores.")
-    training: Training = Training()
-    gate: Gate = Gate()
-    monitoring: Monitoring = Monitoring()
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  # Dagster's signature
         """Build the assets and checks of this model."""
         return build_model(self)
 
 
-def build_model(model: ModelPipeline) -> dg.Definitions:
+def build_model(model: ModelSettings) -> dg.Definitions:
     """Return the assets of one model, each built on the one before it."""
     training_set = build_training_set(model)
     model_candidate = build_model_candidate(model, training_set)

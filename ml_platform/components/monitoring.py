@@ -1,21 +1,18 @@
 """Captured traffic by the hour, drift and performance of what is live, and the decision they lead to."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from ml_platform.components import payments
 from ml_platform.components.automation import every_hour
 from ml_platform.components.metadata import numbers, picture, reasons, rows, sentence
+from ml_platform.components.settings import ModelSettings
 from ml_platform.core.settings import Settings
 from ml_platform.resources.traffic_monitor import TrafficMonitor
 
-if TYPE_CHECKING:
-    from ml_platform.components.model_pipeline import ModelPipeline
 
-
-def build_monitoring(model: "ModelPipeline", live_endpoint: dg.AssetsDefinition) -> list[dg.AssetsDefinition]:
+def build_monitoring(model: ModelSettings, live_endpoint: dg.AssetsDefinition) -> list[dg.AssetsDefinition]:
     """Return the monitoring assets of a model, in the order in which they build on each other."""
     captured_traffic = build_captured_traffic(model, live_endpoint)
     drift_report = build_drift_report(model, captured_traffic)
@@ -28,7 +25,7 @@ def build_monitoring(model: "ModelPipeline", live_endpoint: dg.AssetsDefinition)
     ]
 
 
-def build_captured_traffic(model: "ModelPipeline", live_endpoint: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def build_captured_traffic(model: ModelSettings, live_endpoint: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """Return the asset ``captured_traffic``. The hour that runs is a partition too: it may be looked at early."""
     start = f"{Settings.load().history_start.isoformat()}-00:00"
 
@@ -72,7 +69,7 @@ def build_captured_traffic(model: "ModelPipeline", live_endpoint: dg.AssetsDefin
     return captured_traffic
 
 
-def build_drift_report(model: "ModelPipeline", captured_traffic: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def build_drift_report(model: ModelSettings, captured_traffic: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """Return the asset ``drift_report`` with its warning."""
 
     @dg.asset(
@@ -116,7 +113,7 @@ def build_drift_report(model: "ModelPipeline", captured_traffic: dg.AssetsDefini
     return drift_report
 
 
-def build_performance_report(model: "ModelPipeline", captured_traffic: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def build_performance_report(model: ModelSettings, captured_traffic: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """Return the asset ``performance_report`` with its check."""
 
     @dg.asset(
@@ -172,7 +169,7 @@ def build_performance_report(model: "ModelPipeline", captured_traffic: dg.Assets
 
 
 def build_operating_decision(
-    model: "ModelPipeline", drift_report: dg.AssetsDefinition, performance_report: dg.AssetsDefinition
+    model: ModelSettings, drift_report: dg.AssetsDefinition, performance_report: dg.AssetsDefinition
 ) -> dg.AssetsDefinition:
     """Return the asset ``operating_decision``. A sensor acts on it."""
 

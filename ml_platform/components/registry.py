@@ -1,19 +1,15 @@
 """Register a candidate that earned promotion; a person, or the gate when settings say so, approves it."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
 from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import link, numbers
+from ml_platform.components.settings import ModelSettings
 from ml_platform.resources.model_evaluator import ModelEvaluator
 from ml_platform.resources.sagemaker import SageMaker
 
-if TYPE_CHECKING:
-    from ml_platform.components.model_pipeline import ModelPipeline
 
-
-def build_model_package(model: "ModelPipeline", evaluation_report: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def build_model_package(model: ModelSettings, evaluation_report: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """Return the asset ``model_package``."""
 
     @dg.asset(

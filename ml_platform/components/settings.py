@@ -1,4 +1,4 @@
-"""Fields of a ``ModelPipeline`` that belong together: training windows, gate thresholds, monitoring limits.
+"""What a model's owner declares: features, training windows, gate thresholds, monitoring limits.
 
 The gate's and the monitors' own policies are the pure classes of ``evaluation`` and ``monitoring``; here they only
 become loadable from YAML.
@@ -60,3 +60,20 @@ class Monitoring(dg.Model, dg.Resolvable):
             min_matured_positives=self.min_matured_positives,
             max_average_precision_loss=self.max_average_precision_loss,
         )
+
+
+class ModelSettings(dg.Model, dg.Resolvable):
+    """Everything a model's owner decides. The stages are built from it alone."""
+
+    name: str = Field(
+        description="Snake-case name; the first part of every asset key.", pattern=r"^[a-z][a-z0-9_]{2,40}$"
+    )
+    owner: str = Field(description="Owner of all assets, e.g. `team:fraud`.")
+    purpose: str = Field(description="One sentence for people: what the score is used for.")
+    features: list[str] = Field(description="Input columns of the model, in the order of its signature.", min_length=1)
+    feature_service: str = Field(description="Feast feature service that serves the looked-up features.")
+    target: str = Field(default="transaction_fraud", description="What is predicted; `features.targets` lists them.")
+    batch_days: int = Field(default=1, gt=0, description="Newest landed days that a batch scores.")
+    training: Training = Training()
+    gate: Gate = Gate()
+    monitoring: Monitoring = Monitoring()

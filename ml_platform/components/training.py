@@ -1,19 +1,16 @@
 """Training set and candidate: what was known at the cut-off, and the SageMaker training job that fits on it."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from ml_platform.components import payments
 from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import link, numbers, rows
+from ml_platform.components.settings import ModelSettings
 from ml_platform.components.training_spec import training_set_spec
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.sagemaker import SageMaker
-
-if TYPE_CHECKING:
-    from ml_platform.components.model_pipeline import ModelPipeline
 
 
 class TrainingSetConfig(dg.Config):
@@ -35,7 +32,7 @@ class CandidateConfig(dg.Config):
     """Leakage probe: fit on permuted labels. The gate must stop such a candidate."""
 
 
-def build_training_set(model: "ModelPipeline") -> dg.AssetsDefinition:
+def build_training_set(model: ModelSettings) -> dg.AssetsDefinition:
     """Return the asset ``training_set``."""
 
     @dg.asset(
@@ -65,7 +62,7 @@ def build_training_set(model: "ModelPipeline") -> dg.AssetsDefinition:
     return training_set
 
 
-def build_model_candidate(model: "ModelPipeline", training_set: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def build_model_candidate(model: ModelSettings, training_set: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """Return the asset ``model_candidate``."""
 
     @dg.asset(
