@@ -1,6 +1,7 @@
 """Dagster runs whose asset a SageMaker job makes: what they show, and that results come once whoever asks."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ from urllib.request import Request, urlopen
 import pytest
 from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
 
-from ml_platform.aws import clients
+from ml_platform.aws import clients, training_jobs
 from ml_platform.core.settings import Settings
 from tests.contract import pipes_runs
-from tests.contract.pipes_runs import REGION, definitions, job_of, jobs, made_by, run
+from tests.contract.pipes_runs import REGION, definitions, job_of, jobs, made_by, run, wait_until
 from tests.contract.sagemaker_requests import ROLE, SERVER_IMAGE, archive, unique
 
 
@@ -27,14 +28,14 @@ def bucket(sagemaker_settings: Settings) -> str:
 
 
 @pytest.fixture
-def throttle(stand_in: str) -> Iterator[Callable[[str, int], None]]:
-    """Let the next calls of an operation be throttled."""
+def fault(stand_in: str) -> Iterator[Callable[[str, str], None]]:
+    """Let something go wrong once: ``fault(kind, target)``."""
 
     def ask(method: str, document: Any = None) -> None:
         body = json.dumps(document).encode()
         urlopen(Request(f"{stand_in}/_stand-in/faults", body, method=method), timeout=10).close()  # noqa: S310
 
-    yield lambda operation, times: ask("POST", {"kind": "throttling", "target": operation, "times": times})
+    yield lambda kind, target: ask("POST", {"kind": kind, "target": target})
     ask("DELETE")
 
 
@@ -102,12 +103,50 @@ def test_a_failed_job_gives_its_reason_and_the_next_run_a_new_attempt(bucket: st
     assert (first.retries, second.retries) == (0, 0)
 
 
-def test_throttled_calls_are_repeated_and_start_one_job(bucket: str, throttle: Callable[[str, int], None]) -> None:
-    throttle("CreateTrainingJob", 1)
-    throttle("DescribeTrainingJob", 1)
+def test_throttled_calls_are_repeated_and_start_one_job(bucket: str, fault: Callable[[str, str], None]) -> None:
+    fault("throttling", "CreateTrainingJob")
+    fault("throttling", "DescribeTrainingJob")
     outcome = run(definitions(bucket, {}, unique("throttled")))
     assert outcome.success
     assert list(jobs(outcome.metadata["training_job"]).values()) == ["Completed"]
+
+
+def test_a_job_without_capacity_is_tried_again(bucket: str, fault: Callable[[str, str], None]) -> None:
+    inputs = unique("capacity")
+    fault("capacity", job_of(inputs))
+    outcome = run(definitions(bucket, {}, inputs, max_retries=1, retry_wait_seconds=0.01))
+    assert outcome.success
+    assert outcome.retries == 1
+    assert any("SageMaker has no ml.m5.large" in line and "A retry can succeed" in line for line in outcome.lines)
+    assert jobs(job_of(inputs)) == {job_of(inputs): "Failed", f"{job_of(inputs)}-r1": "Completed"}
+
+
+def test_a_spot_job_that_lost_its_instances_goes_on_and_says_so(
+    bucket: str, fault: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    release, inputs = tmp_path / "release", unique("spot")
+    spot = {
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60},
+    }
+    fault("spot-interruption", job_of(inputs))
+
+    def release_once_interrupted() -> None:
+        wait_until(lambda: interruptions(inputs))
+        release.touch()
+
+    helper = threading.Thread(target=release_once_interrupted)
+    helper.start()
+    outcome = run(definitions(bucket, {"release": str(release)}, inputs, overrides=spot))
+    helper.join()
+    assert outcome.success
+    assert outcome.metadata["spot_interruptions"] == 1
+    assert (outcome.materializations, outcome.retries) == (1, 0)
+
+
+def interruptions(inputs: str) -> int:
+    job = training_jobs.describe(REGION, job_of(inputs))
+    return job.interruptions if job else 0
 
 
 def processing_job(**environment: str) -> dict[str, Any]:
