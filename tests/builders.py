@@ -15,8 +15,6 @@ from ml_platform.components.settings import Gate, Monitoring, Training
 from ml_platform.core.settings import Settings
 from ml_platform.features.tables import MODEL_FEATURES
 
-_CLIENTS = (clients.s3, clients.sagemaker, clients.sagemaker_runtime, clients.logs)
-
 
 def small_world(home: Path, ground_services: str, stand_in: str, **overrides: str) -> dict[str, str]:
     """Environment of a platform with few customers; also what a subprocess gets."""
@@ -24,6 +22,7 @@ def small_world(home: Path, ground_services: str, stand_in: str, **overrides: st
         "AWS_ENDPOINT_URL": ground_services,
         "AWS_ENDPOINT_URL_SAGEMAKER": stand_in,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": stand_in,
+        "AWS_ENDPOINT_URL_CLOUDWATCH": stand_in,
         "ML_PLATFORM_HOME": str(home),
         "ML_PLATFORM_BUCKET": f"test-{os.urandom(6).hex()}",
         "ML_PLATFORM_POLL_SECONDS": "0.05",
@@ -41,16 +40,11 @@ def platform(environment: dict[str, str]) -> Iterator[Settings]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        _forget_clients()
+        clients.forget_clients()
         settings = Settings.load()
         ObjectStore.from_settings(settings).ensure_bucket()
         yield settings
-    _forget_clients()
-
-
-def _forget_clients() -> None:
-    for cached in _CLIENTS:
-        cached.cache_clear()
+    clients.forget_clients()
 
 
 def a_model(name: str, **overrides: Any) -> ModelPipeline:

@@ -123,8 +123,7 @@ def stand_in(ground_services: str, images_file: Path, tmp_path_factory: pytest.T
 def settings(ground_services: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a platform of this test's own: an own home and an own, empty bucket on the ground services."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", ground_services)
-    for cached in (clients.s3, clients.sagemaker, clients.sagemaker_runtime, clients.logs):
-        cached.cache_clear()
+    clients.forget_clients()
     bucket = f"test-{os.urandom(6).hex()}"
     monkeypatch.setenv("ML_PLATFORM_BUCKET", bucket)
     monkeypatch.setenv("ML_PLATFORM_HOME", str(tmp_path / "home"))
@@ -143,7 +142,7 @@ def sagemaker_settings(settings: Settings, stand_in: str, monkeypatch: pytest.Mo
     """Settings of a platform whose SageMaker is the stand-in."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", stand_in)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", stand_in)
     monkeypatch.setenv("ML_PLATFORM_POLL_SECONDS", "0.05")
-    for cached in (clients.sagemaker, clients.sagemaker_runtime):
-        cached.cache_clear()
+    clients.forget_clients()
     return Settings.load()

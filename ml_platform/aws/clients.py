@@ -11,6 +11,7 @@ from boto3.session import Session
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
@@ -54,3 +55,15 @@ def sagemaker_runtime(region: str) -> "SageMakerRuntimeClient":
 def logs(region: str) -> "CloudWatchLogsClient":
     """Return the CloudWatch Logs client of a region."""
     return Session().client("logs", region_name=region, config=CONTROL)
+
+
+@cache
+def cloudwatch(region: str) -> "CloudWatchClient":
+    """Return the CloudWatch client of a region."""
+    return Session().client("cloudwatch", region_name=region, config=CONTROL)
+
+
+def forget_clients() -> None:
+    """Drop every client, so that the next one reads addresses and credentials from the environment anew."""
+    for client in (s3, sagemaker, sagemaker_runtime, logs, cloudwatch):
+        client.cache_clear()

@@ -18,6 +18,8 @@ def local_environment(settings: Settings) -> dict[str, str]:
         "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{settings.ground_port}",
         "AWS_ENDPOINT_URL_SAGEMAKER": f"http://{LOOPBACK}:{settings.sagemaker_port}",
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://{LOOPBACK}:{settings.sagemaker_port}",
+        # Alarms on what endpoints emit: emulators do not evaluate them, or ignore dimensions.
+        "AWS_ENDPOINT_URL_CLOUDWATCH": f"http://{LOOPBACK}:{settings.sagemaker_port}",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": settings.region,
@@ -68,5 +70,4 @@ def _replace(environment: Mapping[str, str]) -> None:
         del os.environ[name]
     os.environ.update(environment)
     # Clients keep the address they were made with.
-    for client in (clients.s3, clients.sagemaker, clients.sagemaker_runtime, clients.logs):
-        client.cache_clear()
+    clients.forget_clients()

@@ -20,7 +20,7 @@ def build_live_endpoint(model: ModelSettings, model_package: dg.AssetsDefinition
         description="The endpoint that serves the newest approved package, and records what it answers.",
     )
     def live_endpoint(context: dg.AssetExecutionContext, sagemaker: SageMaker) -> dg.MaterializeResult:
-        live = sagemaker.deploy(model.name, on_progress=context.log.info)
+        live = sagemaker.deploy(model.name, model.rollout, on_progress=context.log.info)
         sagemaker.manifests(model.name).write("live_endpoint", live)
         return dg.MaterializeResult(
             metadata={

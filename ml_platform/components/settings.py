@@ -9,6 +9,7 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
+from ml_platform.deployment.rollout_plan import RolloutPolicy
 from ml_platform.evaluation.gate import GatePolicy
 from ml_platform.monitoring.drift import DriftPolicy
 from ml_platform.monitoring.performance import PerformancePolicy
@@ -33,6 +34,10 @@ class Training(dg.Model, dg.Resolvable):
 
 class Gate(GatePolicy, dg.Resolvable):
     """Thresholds of the promotion gate; see ``evaluation.gate.GatePolicy``."""
+
+
+class Rollout(RolloutPolicy, dg.Resolvable):
+    """How carefully a new model takes over; see ``deployment.rollout_plan.RolloutPolicy``."""
 
 
 class Monitoring(dg.Model, dg.Resolvable):
@@ -76,4 +81,5 @@ class ModelSettings(dg.Model, dg.Resolvable):
     batch_days: int = Field(default=1, gt=0, description="Newest landed days that a batch scores.")
     training: Training = Training()
     gate: Gate = Gate()
+    rollout: Rollout = Rollout()
     monitoring: Monitoring = Monitoring()

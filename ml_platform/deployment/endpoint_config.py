@@ -12,16 +12,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import (
         CreateEndpointConfigInputTypeDef,
         DataCaptureConfigTypeDef,
-        DeploymentConfigTypeDef,
         ProductionVariantTypeDef,
-        UpdateEndpointInputTypeDef,
     )
 
 # The same in every config: metrics, alarms and captured traffic of all versions line up under it.
 VARIANT = "primary"
-# Both fleets are billed while the old one waits; requests under way need at most 60 s.
-TERMINATION_WAIT_SECONDS = 60
-MAX_UPDATE_SECONDS = 1800
 
 
 def deployed_name(settings: Settings, *, model: str, version: int, package_arn: str, instance_count: int = 1) -> str:
@@ -72,24 +67,4 @@ def endpoint_config_request(
         "ProductionVariants": [production_variant(settings, model_name=name, instance_count=instance_count)],
         "DataCaptureConfig": data_capture(settings, model),
         "Tags": [{"Key": "ml-platform:model", "Value": model}],
-    }
-
-
-def update_endpoint_request(endpoint: str, config: str) -> "UpdateEndpointInputTypeDef":
-    """Build the move of an endpoint to a config: a full new fleet first, then all traffic at once."""
-    return {
-        "EndpointName": endpoint,
-        "EndpointConfigName": config,
-        "DeploymentConfig": all_at_once(),
-    }
-
-
-def all_at_once() -> "DeploymentConfigTypeDef":
-    """Build the blue/green policy that shifts all traffic once the new fleet is healthy."""
-    return {
-        "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
-            "TerminationWaitInSeconds": TERMINATION_WAIT_SECONDS,
-            "MaximumExecutionTimeoutInSeconds": MAX_UPDATE_SECONDS,
-        }
     }

@@ -10,13 +10,14 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from ml_platform.aws import endpoints
+from ml_platform.aws import alarms, endpoints
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.core import names
 from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
 from ml_platform.core.errors import EndpointError, RolloutRolledBackError
 from ml_platform.core.settings import Settings
-from ml_platform.deployment.endpoint_config import deployed_name, endpoint_config_request, update_endpoint_request
+from ml_platform.deployment.endpoint_config import deployed_name, endpoint_config_request
+from ml_platform.deployment.rollout_plan import RolloutPolicy, alarm_requests, update_endpoint_request
 
 DEADLINE_SECONDS = 3600.0
 
@@ -73,12 +74,13 @@ def deploy(
     settings: Settings,
     model: str,
     package: ModelPackage,
+    policy: RolloutPolicy = RolloutPolicy(),  # noqa: B008  # frozen
     *,
     clock: Clock = utc_now,
     sleep: Sleep = sleep,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> LiveEndpoint:
-    """Make the model's endpoint serve a package, without a failed request, and return what is live then.
+    """Make the model's endpoint serve a package, as the policy says, and return what is live then.
 
     An endpoint that serves it already is left alone; one that is being changed is waited for first; one that failed
     to come up is deleted and created anew.
@@ -93,7 +95,10 @@ def deploy(
             f"Approve it with `ml-platform approve`."
         )
     region, endpoint = settings.region, names.endpoint(model)
-    config = deployed_name(settings, model=model, version=package.version, package_arn=package.arn)
+    count = policy.instance_count
+    config = deployed_name(
+        settings, model=model, version=package.version, package_arn=package.arn, instance_count=count
+    )
     waiting = _Waiting(settings, endpoint, clock, sleep, on_progress)
 
     before = _without_failed(waiting, waiting.until_settled())
@@ -102,21 +107,44 @@ def deploy(
         return _live(before, package, previous_config=None, changed=False)
 
     endpoints.create_model(region, endpoints.packaged_model_request(config, package.arn, settings.role_arn))
-    endpoints.create_endpoint_config(region, endpoint_config_request(settings, model=model, name=config))
+    endpoints.create_endpoint_config(
+        region, endpoint_config_request(settings, model=model, name=config, instance_count=count)
+    )
     if before is None:
         on_progress(f"creating endpoint {endpoint} with version {package.version}")
         endpoints.create_endpoint(region, {"EndpointName": endpoint, "EndpointConfigName": config})
+        after, spoke = waiting.until_in_service(), list[str]()
     else:
-        on_progress(f"moving endpoint {endpoint} from {before.config} to {config}")
-        endpoints.update_endpoint(region, update_endpoint_request(endpoint, config))
-    after = waiting.until_in_service()
+        on_progress(f"moving endpoint {endpoint} from {before.config} to {config}, {_in_words(policy)}")
+        after, spoke = _update(waiting, policy, config)
     if after.config != config:
-        reason = after.failure_reason or "SageMaker gave no reason; look at the new fleet's logs"
+        reasons = [*([after.failure_reason] if after.failure_reason else []), *spoke]
         raise RolloutRolledBackError(
-            f"Endpoint {endpoint} went back to {after.config} instead of serving {config}: {reason}. "
-            "Requests are still answered by the previous model."
+            f"Endpoint {endpoint} went back to {after.config} instead of serving {config}: "
+            f"{'; '.join(reasons) or 'SageMaker gave no reason, look at the logs of the new fleet'}. "
+            "Requests are answered by the previous model. Reject the package, or mend its cause and deploy again."
         )
     return _live(after, package, previous_config=before.config if before else None, changed=True)
+
+
+def _update(waiting: _Waiting, policy: RolloutPolicy, config: str) -> tuple[endpoints.EndpointState, list[str]]:
+    """Move the endpoint; return how it ended, and what the alarms of this deployment say against the new fleet."""
+    region = waiting.settings.region
+    watched = alarms.put(region, alarm_requests(policy, endpoint=waiting.endpoint, config=config))
+    try:
+        endpoints.update_endpoint(
+            region, update_endpoint_request(policy, endpoint=waiting.endpoint, config=config, alarms=watched)
+        )
+        return waiting.until_in_service(), alarms.in_alarm(region, watched)
+    finally:
+        # They name this deployment's config, and would stay in alarm for ever after a rollback.
+        alarms.delete(region, watched)
+
+
+def _in_words(policy: RolloutPolicy) -> str:
+    if not policy.guarded:
+        return "all at once"
+    return f"{policy.canary_percent} % first, watched for {policy.baking_seconds} s"
 
 
 def _without_failed(waiting: _Waiting, state: endpoints.EndpointState | None) -> endpoints.EndpointState | None:

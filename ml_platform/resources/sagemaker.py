@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ml_platform.aws.training_jobs import TrainingJob
     from ml_platform.batch.run import BatchScores
     from ml_platform.deployment.rollout import LiveEndpoint
+    from ml_platform.deployment.rollout_plan import RolloutPolicy
     from ml_platform.evaluation.evidence import PromotionEvidence
     from ml_platform.features.training_set_spec import TrainingSetManifest
     from ml_platform.registry.lookup import LivePackage
@@ -139,7 +140,7 @@ class SageMaker(PlatformResource):
 
         return lookup.live_package(self.settings.region, names.endpoint(model))
 
-    def deploy(self, model: str, on_progress: Callable[[str], None]) -> "LiveEndpoint":
+    def deploy(self, model: str, policy: "RolloutPolicy", on_progress: Callable[[str], None]) -> "LiveEndpoint":
         """Make the endpoint serve the newest approved package.
 
         Raises:
@@ -152,7 +153,7 @@ class SageMaker(PlatformResource):
             raise NotPromotableError(
                 f"No package of {model} is approved. Look at its evidence, then `ml-platform approve {model}`."
             )
-        return rollout.deploy(self.settings, model, package, on_progress=on_progress)
+        return rollout.deploy(self.settings, model, package, policy, on_progress=on_progress)
 
     def score_batch(
         self,

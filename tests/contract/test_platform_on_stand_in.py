@@ -56,21 +56,19 @@ class Platform:
 
 @pytest.fixture(scope="module")
 def platform(ground_services: str, stand_in: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    cached = (clients.s3, clients.sagemaker, clients.sagemaker_runtime, clients.logs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", ground_services)
         patch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in)
         patch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", stand_in)
-        for client in cached:
-            client.cache_clear()
+        patch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", stand_in)
+        clients.forget_clients()
         home = tmp_path_factory.mktemp("home")
         settings = Settings(home=home, bucket=f"test-{os.urandom(6).hex()}", poll_seconds=0.1)
         store = ObjectStore.from_settings(settings)
         store.ensure_bucket()
         channels = {name: put_rows(store, name, some_rows(seed)) for name, seed in (("train", 1), ("validation", 2))}
         yield Platform(settings, store, TrainingInputs(MODEL, channels, "data-fingerprint", PARAMETERS))
-    for client in cached:
-        client.cache_clear()
+    clients.forget_clients()
 
 
 def some_rows(seed: int, count: int = 400) -> pl.DataFrame:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from ml_platform.aws import endpoints
 from ml_platform.batch.transform_request import transform_job_request
 from ml_platform.core.settings import Settings
-from ml_platform.deployment.endpoint_config import deployed_name, endpoint_config_request, update_endpoint_request
+from ml_platform.deployment.endpoint_config import deployed_name, endpoint_config_request
+from ml_platform.deployment.rollout_plan import RolloutPolicy, alarm_requests, update_endpoint_request
 from ml_platform.local_sagemaker.validation import violations
 from ml_platform.modeling.hyperparameters import HyperParameters
 from ml_platform.registry.model_package import Submission, model_package_request
@@ -86,7 +87,10 @@ def test_requests_are_valid_for_any_model_name(model: str) -> None:
         "CreateModel", endpoints.plain_model_request(name, SETTINGS.serving_image, "s3://b/m.tar.gz", SETTINGS.role_arn)
     )
     assert not problems("CreateEndpointConfig", endpoint_config_request(SETTINGS, model=model, name=name))
-    assert not problems("UpdateEndpoint", update_endpoint_request("card-fraud", name))
+    for policy in (RolloutPolicy(), RolloutPolicy(strategy="all_at_once", instance_count=1)):
+        alarms = [request["AlarmName"] for request in alarm_requests(policy, endpoint="card-fraud", config=name)]
+        update = update_endpoint_request(policy, endpoint="card-fraud", config=name, alarms=alarms)
+        assert not problems("UpdateEndpoint", update)
     assert not problems("CreateTransformJob", transform)
 
 
