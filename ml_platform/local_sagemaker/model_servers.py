@@ -103,6 +103,11 @@ class ModelServer:
         except ServerStartError as error:
             if not self.started.done():
                 self.started.set_exception(error)
+        except Exception as error:
+            # A defect of ours: whoever waits for this server must not wait for ever.
+            if not self.started.done():
+                self.started.set_exception(ServerStartError(f"the local stand-in failed: {error!r}"))
+            raise
         finally:
             self.started.cancel()
             self._announce(ready=False)
