@@ -105,7 +105,7 @@ def _shares(routing: Config, instances: int) -> tuple[float, ...]:
 
 def _rolling(policy: Config, green: FleetPlan, alarms: tuple[str, ...]) -> Rollout:
     if len(green.variants) > 1:
-        raise validation("Rolling deployments are not available for endpoints with more than one variant.")
+        raise validation("Rolling deployments are not available for endpoints with more than one or shadow variants.")
     instances, bake = _instances(green), policy["WaitIntervalInSeconds"]
     share = _share(policy["MaximumBatchSize"], instances, "MaximumBatchSize", SMALLEST_ROLLING_PERCENT)
     back = policy.get("RollbackMaximumBatchSize")
@@ -144,8 +144,8 @@ def _timeout(policy: Config, waits: int) -> int:
 
 
 def _instances(plan: FleetPlan) -> int:
-    return max(1, min(variant.instances for variant in plan.variants))
+    return max(1, min(variant.instances for variant in plan.production))
 
 
 def _names(plan: FleetPlan) -> Iterable[str]:
-    return sorted(variant.name for variant in plan.variants)
+    return sorted(variant.name for variant in plan.production)

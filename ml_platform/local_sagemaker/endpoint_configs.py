@@ -1,6 +1,6 @@
 """Endpoint configs: which models serve, on how many instances, with what weights, and what is captured.
 
-A config is inert: it may hold what the stand-in does not run (shadow variants, serverless). ``hosting`` refuses to
+A config is inert: it may hold what the stand-in does not run (serverless variants). ``hosting`` refuses to
 deploy such a config; nothing is quietly left out.
 """
 

@@ -3,6 +3,7 @@
 An invocation costs one tuple in a list; the sums are made once a second. Names, units and dimensions are SageMaker's.
 """
 
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from ml_platform.local_sagemaker.cloudwatch.metric_store import Metric
 from ml_platform.local_sagemaker.cloudwatch.statistics import Summary
 
 NAMESPACE = "AWS/SageMaker"
+OWN_NAMESPACE = "LocalSageMaker"
+"""For what AWS does not tell."""
 COUNTED, TIMED = "None", "Microseconds"
 OK, CLIENT_ERROR, SERVER_ERROR = range(200, 300), range(400, 500), range(500, 600)
 # If nothing is stored for long (a stuck disk), metrics are lost before memory is.
@@ -74,6 +77,12 @@ class EndpointMetrics:
 
     def __init__(self) -> None:
         self._pending: list[Invocation] = []
+        self._dropped: dict[tuple[int, str, str], int] = {}
+
+    def drop(self, endpoint: str, variant: str, resolution: int) -> None:
+        """Count a request that a shadow variant missed because it was too far behind."""
+        key = (int(time.time() * 1000) // resolution * resolution, endpoint, variant)
+        self._dropped[key] = self._dropped.get(key, 0) + 1
 
     def record(self, invocation: Invocation) -> None:
         """Count one invocation."""
@@ -82,9 +91,10 @@ class EndpointMetrics:
 
     def drain(self, resolution: int) -> dict[tuple[Metric, int, str], Summary]:
         """Return and forget the sums by metric, time (a multiple of the resolution, in milliseconds) and unit."""
-        if not self._pending:
+        if not self._pending and not self._dropped:
             return {}
         pending, self._pending = self._pending, []
+        dropped, self._dropped = self._dropped, {}
         counts: dict[tuple[int, str, str, str | None], _Counts] = {}
         for one in pending:
             at = int(one.at * 1000) // resolution * resolution
@@ -95,14 +105,21 @@ class EndpointMetrics:
                 if summary.count:
                     for metric in _metrics(name, endpoint, variant, config):
                         sums.setdefault((metric, at, unit), Summary()).merge(summary)
+        for (at, endpoint, variant), times in dropped.items():
+            metric = Metric.of(OWN_NAMESPACE, "ShadowRequestsDropped", _dimensions(endpoint, variant))
+            sums[metric, at, COUNTED] = _sums((1.0, times))
         return sums
 
 
 def _metrics(name: str, endpoint: str, variant: str, config: str | None) -> Iterable[Metric]:
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    dimensions = _dimensions(endpoint, variant)
     yield Metric.of(NAMESPACE, name, dimensions)
     if config is not None:
         yield Metric.of(NAMESPACE, name, [*dimensions, {"Name": "EndpointConfigName", "Value": config}])
+
+
+def _dimensions(endpoint: str, variant: str) -> list[dict[str, str]]:
+    return [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
 
 
 def _sums(*values: tuple[float, int]) -> Summary:

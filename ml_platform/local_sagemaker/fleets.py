@@ -16,20 +16,23 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from ml_platform.local_sagemaker.capture import CaptureRules
+from ml_platform.local_sagemaker.containers_setup import Limits
 from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.model_servers import Container, ModelServer, NotHealthyError, ServerStartError
 from ml_platform.local_sagemaker.objects import ObjectsError
 from ml_platform.local_sagemaker.service import Service
+from ml_platform.local_sagemaker.shadows import Copies
 
 
 @dataclass(frozen=True)
 class VariantPlan:
-    """What one production variant runs."""
+    """What one variant runs; a shadow variant gets copies of requests, and its answers reach nobody."""
 
     name: str
     container: Container
     weight: float = 1.0
     instances: int = 1
+    shadow: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,16 @@ class FleetPlan:
     variants: tuple[VariantPlan, ...]
     capture: dict[str, Any] | None = None
 
+    @property
+    def production(self) -> tuple[VariantPlan, ...]:
+        """The variants that answer callers."""
+        return tuple(variant for variant in self.variants if not variant.shadow)
+
+    @property
+    def shadows(self) -> tuple[VariantPlan, ...]:
+        """The variants that get copies."""
+        return tuple(variant for variant in self.variants if variant.shadow)
+
     def as_json(self) -> dict[str, Any]:
         """Return the plan as a JSON object."""
         return asdict(self)
@@ -49,7 +62,7 @@ class FleetPlan:
     def from_json(cls, body: dict[str, Any]) -> "FleetPlan":
         """Read what ``as_json`` returned."""
         variants = tuple(
-            VariantPlan(**{**variant, "container": Container(**variant["container"])}) for variant in body["variants"]
+            VariantPlan(**{**variant, "container": _container(variant["container"])}) for variant in body["variants"]
         )
         return cls(**{**body, "variants": variants})
 
@@ -63,6 +76,10 @@ class FleetPlan:
     def with_capture(self, capture: dict[str, Any] | None) -> "FleetPlan":
         """Return the plan with another data capture configuration."""
         return replace(self, capture=capture)
+
+
+def _container(body: dict[str, Any]) -> Container:
+    return Container(**{**body, "limits": Limits(**body.get("limits", {}))})
 
 
 @dataclass
@@ -100,6 +117,9 @@ class Fleet:
         self.plan = plan
         self.capture = CaptureRules.from_config(plan.capture)
         self.variants = {variant.name: Variant(variant) for variant in plan.variants}
+        self._production = [variant for variant in self.variants.values() if not variant.plan.shadow]
+        self._shadows = [variant for variant in self.variants.values() if variant.plan.shadow]
+        self.copies = Copies()
         self.on_change: Callable[[], object] = lambda: None
         self._service = service
         self._endpoint = endpoint
@@ -116,12 +136,21 @@ class Fleet:
     def choose(self, target: str | None = None) -> Variant | None:
         """Return the variant for a request: the target, or one drawn by weight; None when the target is unknown."""
         if target is not None:
-            return self.variants.get(target)
-        variants = [*self.variants.values()]
-        if len(variants) == 1:
-            return variants[0]
-        weights = [variant.plan.weight for variant in variants]
-        return random.choices(variants, weights if any(weights) else None)[0]  # noqa: S311 - spreads load only
+            found = self.variants.get(target)
+            return None if found is None or found.plan.shadow else found
+        if len(self._production) == 1:
+            return self._production[0]
+        weights = [variant.plan.weight for variant in self._production]
+        drawn = random.choices(self._production, weights if any(weights) else None)  # noqa: S311 - spreads load only
+        return drawn[0]
+
+    def shadows(self) -> list[Variant]:
+        """Return the shadow variants that get a copy of this request: drawn by weight relative to production's."""
+        if not self._shadows:
+            return []
+        total = sum(variant.plan.weight for variant in self._production)
+        draw = random.random() * total  # noqa: S311 - a sample, no secret
+        return [variant for variant in self._shadows if draw < variant.plan.weight]
 
     async def apply(self, plan: FleetPlan) -> None:
         """Take over the weights and instance counts of a plan with the same variants.
@@ -141,6 +170,7 @@ class Fleet:
 
     async def stop(self) -> None:
         """Finish the requests in flight, stop every server and remove the fleet's files."""
+        self.copies.cancel()
         await _stop_all(instance for variant in self.variants.values() for instance in variant.instances)
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 

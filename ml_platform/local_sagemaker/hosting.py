@@ -4,6 +4,7 @@ What they set in motion is in ``deployments``; endpoint configs are in ``endpoin
 """
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
@@ -69,11 +70,8 @@ async def describe_endpoint(service: Service, request: Request) -> Response:
     live = deployments_of(service).live.get(record["EndpointName"])
     return {
         **record,
-        "ProductionVariants": [
-            _variant_summary(record, variant.plan, len(variant.instances)) for variant in live.fleet.variants.values()
-        ]
-        if live and live.fleet
-        else None,
+        "ProductionVariants": _summaries(record, live, shadow=False),
+        "ShadowProductionVariants": _summaries(record, live, shadow=True) or None,
         "DataCaptureConfig": _capture_summary(record["Plan"].get("capture")),
         "PendingDeploymentSummary": _pending_summary(record, live),
     }
@@ -176,13 +174,14 @@ def _plan(service: Service, config_name: str) -> FleetPlan:
     """Return what an endpoint config makes us run, refusing what it asks for and we do not run."""
     config = require_endpoint_config(service, config_name)
     for member, feature in (
-        ("ShadowProductionVariants", "shadow variants"),
         ("AsyncInferenceConfig", "asynchronous inference"),
         ("ExplainerConfig", "online explanations"),
     ):
         if member in config:
             raise unsupported(feature)
-    variants = tuple(_variant_plan(service, variant) for variant in config["ProductionVariants"])
+    production = [_variant_plan(service, variant) for variant in config["ProductionVariants"]]
+    shadows = [_variant_plan(service, variant) for variant in config.get("ShadowProductionVariants", [])]
+    variants = (*production, *(replace(variant, shadow=True) for variant in shadows))
     _require_room(variants)
     return FleetPlan(secrets.token_hex(6), config_name, variants, config.get("DataCaptureConfig"))
 
@@ -233,6 +232,13 @@ def _retain(plan: FleetPlan, current: FleetPlan, excluded: set[str]) -> FleetPla
     return plan if "DataCaptureConfig" in excluded else plan.with_capture(current.capture)
 
 
+def _summaries(record: dict[str, Any], live: LiveEndpoint | None, *, shadow: bool) -> list[dict[str, Any]] | None:
+    if live is None or live.fleet is None:
+        return None
+    variants = [variant for variant in live.fleet.variants.values() if variant.plan.shadow == shadow]
+    return [_variant_summary(record, variant.plan, len(variant.instances)) for variant in variants]
+
+
 def _variant_summary(record: dict[str, Any], plan: VariantPlan, instances: int) -> dict[str, Any]:
     pending = record.get("Pending", {}).get("Plan", {})
     rescaled = pending.get("identity") == record["Plan"]["identity"]
@@ -271,21 +277,23 @@ def _pending_summary(record: dict[str, Any], live: LiveEndpoint | None) -> dict[
     pending = record.get("Pending")
     if pending is None:
         return None
-    started = pending.get("StageStartTime", pending["StartTime"])
-    status = [{"Status": pending.get("Stage", "Creating"), "StartTime": started}]
-    green = live.green if live else None
+    plan = FleetPlan.from_json(pending["Plan"])
     return {
-        "EndpointConfigName": pending["Plan"]["config"],
+        "EndpointConfigName": plan.config,
         "StartTime": pending["StartTime"],
-        "ProductionVariants": [
-            {
-                "VariantName": variant["name"],
-                "CurrentWeight": variant["weight"] * live.share if live and green else None,
-                "DesiredWeight": variant["weight"],
-                "CurrentInstanceCount": len(green.variants[variant["name"]].instances) if green else None,
-                "DesiredInstanceCount": variant["instances"],
-                "VariantStatus": status,
-            }
-            for variant in pending["Plan"]["variants"]
-        ],
+        "ProductionVariants": [_pending_variant(pending, live, variant) for variant in plan.production],
+        "ShadowProductionVariants": [_pending_variant(pending, live, variant) for variant in plan.shadows] or None,
+    }
+
+
+def _pending_variant(pending: dict[str, Any], live: LiveEndpoint | None, variant: VariantPlan) -> dict[str, Any]:
+    green = live.green if live else None
+    started = pending.get("StageStartTime", pending["StartTime"])
+    return {
+        "VariantName": variant.name,
+        "CurrentWeight": variant.weight * live.share if live and green else None,
+        "DesiredWeight": variant.weight,
+        "CurrentInstanceCount": len(green.variants[variant.name].instances) if green else None,
+        "DesiredInstanceCount": variant.instances,
+        "VariantStatus": [{"Status": pending.get("Stage", "Creating"), "StartTime": started}],
     }

@@ -89,7 +89,7 @@ async def _replace_in_batches(
 
 
 async def _restore_in_batches(fleet: Fleet, live: LiveEndpoint, plan: FleetPlan, rollout: Rollout) -> None:
-    (variant,), wanted = fleet.plan.variants, plan.variants[0].instances
+    variant, wanted = fleet.plan.variants[0], plan.variants[0].instances
     # Traffic first: what made the deployment fail must not be asked longer than it takes to start servers.
     present = variant.instances
     live.share = live.share if present == 0 else 0.0

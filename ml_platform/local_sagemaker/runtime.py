@@ -78,25 +78,21 @@ async def invoke(service: Service, method: str, path: str, headers: dict[str, st
 
 async def _invoke(service: Service, endpoint: str, headers: dict[str, str], body: bytes) -> Reply:
     began = time.perf_counter()
-    deployments = deployments_of(service)
-    live = deployments.live.get(endpoint)
+    live = deployments_of(service).live.get(endpoint)
     if live is None:
         raise AwsError("ValidationError", f"Endpoint {endpoint} of account {service.account} not found.")
     forwarded = {name: headers[name] for name in FORWARDED if name in headers}
-    content_type = forwarded.setdefault("content-type", DEFAULT_CONTENT_TYPE)
+    forwarded.setdefault("content-type", DEFAULT_CONTENT_TYPE)
     fleet, variant, answer = await _ask(service, endpoint, live, forwarded, body, began)
+    captured = fleet.capture is not None and fleet.capture.sampled()
+    for shadow in fleet.shadows():
+        _send_copy(service, endpoint, fleet, shadow, (forwarded, body, captured))
     if answer.status not in OK:
         said = answer.body[:MAX_SHOWN_CHARACTERS].decode(errors="replace")
         raise ModelError(service, endpoint, answer.status, said)
     answer_type = answer.headers.get("content-type", DEFAULT_CONTENT_TYPE)
-    if fleet.capture is not None and fleet.capture.sampled():
-        inference_id = headers.get(INFERENCE_ID)
-        exchange = Exchange(content_type, body, answer_type, answer.body, inference_id, service.clock.now())
-        try:
-            deployments.capture.write(endpoint, variant.plan.name, fleet.capture, exchange)
-        except OSError as error:
-            # A full disk must not take the endpoint down with it.
-            logger.error("an exchange with endpoint %s was not captured: %s", endpoint, error)  # noqa: TRY400
+    if captured:
+        _capture(service, endpoint, fleet, variant, (forwarded, body, answer))
     returned = {name: answer.headers[name] for name in RETURNED if name in answer.headers}
     return Reply(
         200,
@@ -158,6 +154,63 @@ async def _ask(
             )
         await server.settle(SETTLE_SECONDS)
     raise AwsError("ServiceUnavailable", f"A model server broke the connection; see {log_group(endpoint)}.", status=503)
+
+
+def _capture(
+    service: Service, endpoint: str, fleet: Fleet, variant: Variant, said: tuple[dict[str, str], bytes, Answer]
+) -> None:
+    headers, body, answer = said
+    assert fleet.capture is not None  # noqa: S101 - asked by the callers
+    exchange = Exchange(
+        headers["content-type"],
+        body,
+        answer.headers.get("content-type", DEFAULT_CONTENT_TYPE),
+        answer.body,
+        headers.get(INFERENCE_ID),
+        service.clock.now(),
+    )
+    try:
+        deployments_of(service).capture.write(endpoint, variant.plan.name, fleet.capture, exchange)
+    except OSError as error:
+        # A full disk must not take the endpoint down with it.
+        logger.error("an exchange with endpoint %s was not captured: %s", endpoint, error)  # noqa: TRY400
+
+
+def _send_copy(
+    service: Service, endpoint: str, fleet: Fleet, shadow: Variant, request: tuple[dict[str, str], bytes, bool]
+) -> None:
+    """Ask a shadow variant as well, without anybody waiting for it."""
+    server = shadow.least_busy()
+    if server is None or fleet.copies.full:
+        monitoring = monitoring_of(service)
+        monitoring.endpoints.drop(endpoint, shadow.plan.name, monitoring.milliseconds(60))
+        return
+    fleet.copies.start(_ask_shadow(service, endpoint, fleet, shadow, server, request), service.spawn)
+
+
+async def _ask_shadow(
+    service: Service,
+    endpoint: str,
+    fleet: Fleet,
+    shadow: Variant,
+    server: ModelServer,
+    request: tuple[dict[str, str], bytes, bool],
+) -> None:
+    headers, body, captured = request
+    asked, status = time.perf_counter(), NO_ANSWER
+    try:
+        answer = await server.invoke(headers, body)
+        status = answer.status
+        if captured and status in OK:
+            _capture(service, endpoint, fleet, shadow, (headers, body, answer))
+    except ConnectionLostError:
+        status = CONNECTION_LOST
+    except TimeoutError:
+        pass
+    took = time.perf_counter() - asked
+    monitoring_of(service).endpoints.record(
+        Invocation(time.time(), endpoint, shadow.plan.name, None, len(shadow.instances), status, took, None)
+    )
 
 
 def _error_reply(error: AwsError) -> Reply:

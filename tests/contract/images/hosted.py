@@ -26,6 +26,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if body.startswith(b"exit"):
             os._exit(3)
+        time.sleep(float(os.environ.get("ANSWER_SECONDS", "0")))
         if body.startswith(b"sleep "):
             time.sleep(float(body.removeprefix(b"sleep ")))
         if status := os.environ.get("ANSWER_STATUS"):
