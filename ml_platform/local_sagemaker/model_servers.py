@@ -1,7 +1,8 @@
 """One model server: a real process on a loopback port, kept alive until it is stopped.
 
 A server is started from a model archive that is already on this machine, becomes ready when ``/ping`` answers 200,
-and is started again in place when its process ends. Which servers serve an endpoint is ``fleets``' business.
+and is started again in place when its process ends or no longer answers. Which servers serve an endpoint is
+``fleets``' business.
 """
 
 import asyncio
@@ -25,6 +26,10 @@ logger = logging.getLogger(__name__)
 PING_SECONDS = 2.0
 FIRST_PING_PAUSE = 0.02
 LONGEST_PING_PAUSE = 0.25
+# How often a serving process is asked, and how many failures in a row end it.
+HEALTH_SECONDS = 5.0
+LEAST_HEALTH_SECONDS = 0.5
+SICK_AFTER = 5
 STARTUP_SECONDS = 240
 # A scaled clock shortens what AWS imposes, not how long a real process takes to import its libraries.
 LEAST_STARTUP_SECONDS = 30.0
@@ -212,12 +217,39 @@ class ModelServer:
             pings.cancel()
 
     async def _watch(self) -> None:
-        process = self._process
-        assert process is not None  # noqa: S101 - _start set it
-        code = await process.wait()
-        self._announce(ready=False)
-        logger.warning("a model server ended with exit code %d; starting another in its place", code)
-        self._log(f"the model server ended with exit code {code}; it is started again")
+        """Return when the process has ended, or was ended because it no longer answers ``/ping``."""
+        process, client = self._process, self._client
+        assert process is not None  # noqa: S101 - _start set both
+        assert client is not None  # noqa: S101
+        ended = asyncio.ensure_future(process.wait())
+        sick = asyncio.ensure_future(self._ping_until_sick(client))
+        try:
+            await asyncio.wait({ended, sick}, return_when=asyncio.FIRST_COMPLETED)
+            self._announce(ready=False)
+            if not ended.done():
+                logger.warning("a model server fails its health checks; starting another in its place")
+                self._log("the model server fails its health checks; it is started again")
+                await self._stop_process()
+                return
+            logger.warning("a model server ended with exit code %d; starting another in its place", ended.result())
+            self._log(f"the model server ended with exit code {ended.result()}; it is started again")
+        finally:
+            ended.cancel()
+            sick.cancel()
+
+    async def _ping_until_sick(self, client: HttpClient) -> None:
+        """Return when so many pings in a row failed. One that a busy server answers late is no failure."""
+        pause = min(max(self._service.clock.real_seconds(HEALTH_SECONDS), LEAST_HEALTH_SECONDS), HEALTH_SECONDS)
+        failures = 0
+        while failures < SICK_AFTER:
+            await asyncio.sleep(pause)
+            try:
+                answer = await client.request("GET", "/ping", seconds=PING_SECONDS)
+                failures = 0 if answer.status == 200 else failures + 1  # noqa: PLR2004 - HTTP
+            except ConnectionLostError:
+                failures += 1
+            except TimeoutError:
+                failures = 0 if self.in_flight else failures + 1
 
     def _announce(self, *, ready: bool) -> None:
         self.ready = ready

@@ -20,10 +20,12 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
-        self.answer(int(os.environ.get("PING_STATUS", "200")), b"")
+        self.answer(self.server.ping_status, b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if body.startswith(b"sicken"):
+            self.server.ping_status = 500
         if body.startswith(b"exit"):
             os._exit(3)
         time.sleep(float(os.environ.get("ANSWER_SECONDS", "0")))
@@ -54,6 +56,7 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    ping_status = int(os.environ.get("PING_STATUS", "200"))
     text = MODEL.read_text() if MODEL.exists() else "no model"
 
 
