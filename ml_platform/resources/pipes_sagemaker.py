@@ -135,7 +135,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         try:
             with self._session(context, extras) as session:
                 request = self._request(watch.kind, context, session, params, fingerprint)
-                job = watch.follow(watch.kind.start_or_adopt(self.region, request, usable), session, request)
+                job = watch.follow(session, request, usable)
             return PipesSageMakerInvocation(session, job, watch.metadata())
         except MLPlatformError as error:
             self._fail(context, watch, error)
@@ -209,6 +209,7 @@ class _Watch:
 
     def __init__(self, client: PipesSageMakerClient, kind: JobKind, context: Context) -> None:
         self.client, self.kind, self.context = client, kind, context
+        self.name = ""
         self.job: Job | None = None
         self.adopted = False
 
@@ -218,21 +219,22 @@ class _Watch:
             return {}
         return job_metadata(self.kind, self.client.region, self.job, adopted=self.adopted)
 
-    def follow(self, name: str, session: PipesSession, request: Mapping[str, Any]) -> Job:
-        """Wait for the job, passing on its log lines, messages and metrics, and return it completed."""
+    def follow(self, session: PipesSession, request: Mapping[str, Any], usable: Callable[[Any], bool]) -> Job:
+        """Start or adopt the job, pass on its log lines, messages and metrics, and return it completed."""
         client = self.client
-        logs = JobLogs(client.region, self.kind.log_group, name, lambda line: self._take(line, session))
+        with job_lifecycle.stopped_on_interrupt(lambda: self._stop(request), enabled=client.forward_termination):
+            self.name = self.kind.start_or_adopt(client.region, request, usable)
+            logs = JobLogs(client.region, self.kind.log_group, self.name, lambda line: self._take(line, session))
 
-        def on_look(job: Job) -> None:
-            if self.job is None:
-                self._meet(job, session, request)
-            self._report_metrics(job)
-            self.job = job
-            logs.drain(job.phase)
+            def on_look(job: Job) -> None:
+                if self.job is None:
+                    self._meet(job, session, request)
+                self._report_metrics(job)
+                self.job = job
+                logs.drain(job.phase)
 
-        with job_lifecycle.stopped_on_interrupt(lambda: self._stop(name), enabled=client.forward_termination):
             job = job_lifecycle.follow(
-                lambda: self.kind.existing(client.region, name),
+                lambda: self.kind.existing(client.region, self.name),
                 on_look,
                 clock=client.clock,
                 sleep=client.sleep,
@@ -243,9 +245,7 @@ class _Watch:
 
     def _meet(self, job: Job, session: PipesSession, request: Mapping[str, Any]) -> None:
         """Tell whether the job is ours, and read its messages where it was told to write them."""
-        ours = request["Environment"]
-        context_variable = pipes_messages.CONTEXT_VARIABLE
-        self.adopted = job.environment.get(context_variable) != ours[context_variable]
+        self.adopted = not self._is_ours(job, request)
         how = f"adopted: it was started before and is {job.status}" if self.adopted else "started"
         self._say(f"SageMaker {self.kind.name} job {job.name} is {how}.")
         written_to = pipes_messages.where_messages_are(job.environment)
@@ -279,9 +279,27 @@ class _Watch:
             waited += pause
             logs.drain(job.phase)
 
-    def _stop(self, name: str) -> None:
-        self.warn(f"Dagster process interrupted! Will stop SageMaker {self.kind.name} job {name}.")
-        self.kind.stop(self.client.region, name)
+    def _stop(self, request: Mapping[str, Any]) -> None:
+        name = self.name or self._started_unseen(request)
+        if name:
+            self.warn(f"Dagster process interrupted! Will stop SageMaker {self.kind.name} job {name}.")
+            self.kind.stop(self.client.region, name)
+
+    def _started_unseen(self, request: Mapping[str, Any]) -> str:
+        """Return the job that we had started, but not yet noted, when the interruption came."""
+        for attempt in range(job_lifecycle.MAX_ATTEMPTS):
+            name = job_lifecycle.attempt_name(request[self.kind.name_member], attempt)
+            job = self.kind.describe(self.client.region, name)
+            if job is None:
+                break
+            if job.status == job_lifecycle.IN_PROGRESS and self._is_ours(job, request):
+                return name
+        return ""
+
+    @staticmethod
+    def _is_ours(job: Job, request: Mapping[str, Any]) -> bool:
+        variable = pipes_messages.CONTEXT_VARIABLE
+        return bool(job.environment.get(variable) == request["Environment"][variable])
 
     def warn(self, message: str) -> None:
         """Log a warning in the manner of Dagster's own clients."""

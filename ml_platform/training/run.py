@@ -160,5 +160,8 @@ def train_by(
 
 
 def has_artifact(store: ObjectStore, job: training_jobs.TrainingJob) -> bool:
-    """Whether a job's artifact is there: a completed job whose artifact was deleted since is of no use."""
-    return store.exists(store.key(job.artifact_uri))
+    """Whether a job's artifact is there: a completed job whose artifact was deleted since is of no use.
+
+    Nor is one that wrote to another bucket, before the platform moved to this one.
+    """
+    return job.artifact_uri.startswith(store.uri("")) and store.exists(store.key(job.artifact_uri))

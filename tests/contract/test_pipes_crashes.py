@@ -1,12 +1,17 @@
 """Whatever is killed between a Dagster run and its SageMaker job: no job is started twice and none is lost."""
 
+import contextlib
+import dataclasses
 import signal
 import threading
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from ml_platform.aws import clients
+from ml_platform.aws.job_kinds import KINDS, JobKind
 from ml_platform.core.settings import Settings
 from tests.conftest import free_port, start_stand_in
 from tests.contract import pipes_runs
@@ -40,7 +45,7 @@ def test_the_job_of_a_killed_run_is_adopted_while_it_runs(bucket: str, tmp_path:
     worker.kill()
     worker.wait()
     assert run_status(tmp_path / "dagster") == "STARTED"
-    threading.Timer(0.5, release.touch).start()
+    threading.Timer(0.2, release.touch).start()
     outcome = run(definitions(*order))
     assert outcome.success
     assert outcome.metadata["adopted"]
@@ -62,12 +67,28 @@ def test_a_cancelled_run_stops_its_job(bucket: str, tmp_path: Path) -> None:
     assert run_status(tmp_path / "dagster") == "CANCELED"
 
 
+def test_a_run_interrupted_right_after_it_started_its_job_stops_it(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, training = unique("interrupted"), KINDS["training"]
+
+    def start_and_be_interrupted(*arguments: Any) -> str:
+        training.start_or_adopt(*arguments)
+        raise KeyboardInterrupt
+
+    interrupted = dataclasses.replace(training, start_or_adopt=start_and_be_interrupted)
+    monkeypatch.setitem(cast("dict[str, JobKind]", KINDS), "training", interrupted)
+    with contextlib.suppress(KeyboardInterrupt, DagsterExecutionInterruptedError):
+        run(definitions(bucket, {"release": str(tmp_path / "never")}, inputs))
+    wait_until(lambda: jobs(job_of(inputs)) == {job_of(inputs): "Stopped"})
+
+
 def test_two_runs_at_the_same_time_share_one_job(bucket: str, tmp_path: Path) -> None:
     release, inputs = tmp_path / "release", unique("shared")
     order = (bucket, {"release": str(release)}, inputs)
     worker = start_run(tmp_path / "dagster", *order)
     wait_until(lambda: running(job_of(inputs)), worker)
-    threading.Timer(0.5, release.touch).start()
+    threading.Timer(0.2, release.touch).start()
     outcome = run(definitions(*order))
     assert worker.wait(30) == 0
     assert outcome.materializations == 1
