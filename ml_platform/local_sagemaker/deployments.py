@@ -147,6 +147,9 @@ class Deployments:
             # A fault of ours: the new fleet must not be left running beside the old one.
             await roll_back(live, green, blue_plan, rollout)
             raise
+        if blue is not None and self._service.faults.take("silent-rollback", name) is not None:
+            await self._roll_back(name, lambda: roll_back(live, green, blue_plan, rollout), deployment, None)
+            return
         live.switch(green)
         self._store(name, EndpointConfigName=plan.config, Plan=plan.as_json(), ServedBefore=None)
         self._store(name, LastDeploymentConfig=deployment)
@@ -157,14 +160,14 @@ class Deployments:
         self._settle(name, serves=True)
 
     async def _roll_back(
-        self, name: str, back: Callable[[], Awaitable[None]], deployment: dict[str, Any] | None, reason: str
+        self, name: str, back: Callable[[], Awaitable[None]], deployment: dict[str, Any] | None, reason: str | None
     ) -> None:
-        logger.warning("endpoint %s: %s", name, reason)
+        logger.warning("endpoint %s: %s", name, reason or "rolled back on demand, without a reason")
         self._store(name, EndpointStatus="RollingBack", LastDeploymentConfig=deployment)
         try:
             await back()
         except ServerStartError as error:
-            reason = f"{reason} The old fleet could not be brought back to its size: {error}"
+            reason = f"{reason or ''} The old fleet could not be brought back to its size: {error}"
         live = self.live.get(name)
         if live is not None and live.fleet is None:
             self._retire(name)

@@ -125,7 +125,8 @@ def _pending(body: Body) -> Body | None:
     pending = body.get("Pending")
     if not pending:
         return None
-    status = {"Status": pending.get("Status", "Creating"), "StartTime": _milliseconds(pending["StartTime"])}
+    entered_at = pending.get("StageStartTime", pending["StartTime"])
+    status = {"Status": pending.get("Stage", "Creating"), "StartTime": _milliseconds(entered_at)}
     variants = [
         {
             "VariantName": variant["name"],

@@ -101,8 +101,8 @@ async def _restore_in_batches(fleet: Fleet, live: LiveEndpoint, plan: FleetPlan,
 
 async def _bake(service: Service, rollout: Rollout, report: Report) -> None:
     report("Baking")
-    scale, left = service.clock.scale, float(rollout.bake_seconds)
-    slice_seconds = WATCH_SECONDS / scale if scale else left
+    clock = service.clock
+    until = clock.elapsed_seconds + rollout.bake_seconds
     while True:
         tripped = [name for name in rollout.alarms if monitoring_of(service).state(name) == "ALARM"]
         if tripped:
@@ -110,7 +110,7 @@ async def _bake(service: Service, rollout: Rollout, report: Report) -> None:
                 "The deployment was rolled back: one or more of its alarms went into ALARM state while it was baking: "
                 f"{', '.join(tripped)}."
             )
-        if left <= 0:
+        left = until - clock.elapsed_seconds
+        if left <= 0 or not clock.scale:
             return
-        await service.clock.sleep(min(slice_seconds, left))
-        left -= slice_seconds
+        await clock.sleep(min(WATCH_SECONDS / clock.scale, left))

@@ -103,7 +103,7 @@ class StandIn:
         sagemaker = f"http://{LOOPBACK}:{self.port}"
         return {
             "": f"http://{LOOPBACK}:{self.ground_port}",
-            **dict.fromkeys(("_SAGEMAKER", "_SAGEMAKER_RUNTIME"), sagemaker),
+            **dict.fromkeys(("_SAGEMAKER", "_SAGEMAKER_RUNTIME", "_CLOUDWATCH"), sagemaker),
         }
 
     def session(self) -> boto3.Session:

@@ -82,7 +82,11 @@ def test_an_endpoint_tells_its_status_and_its_deployment(account: Account) -> No
     told = states.collect(2)
     assert [event["detail"]["EndpointStatus"] for event in told][:: len(told) - 1] == ["UPDATING", "IN_SERVICE"]
     assert told[-1]["detail"]["EndpointConfigName"] == green
-    assert deployments.collect(1)[0]["detail"]["PendingDeploymentSummary"]["EndpointConfigName"] == green
+    pending = [event["detail"]["PendingDeploymentSummary"] for event in deployments.collect(2)]
+    assert {summary["EndpointConfigName"] for summary in pending} == {green}
+    stages = [summary["ProductionVariants"][0]["VariantStatus"][0]["Status"] for summary in pending]
+    assert stages[0] == "Creating"
+    assert len({*stages}) > 1
     states.close()
     deployments.close()
 
