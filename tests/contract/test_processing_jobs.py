@@ -1,6 +1,7 @@
 """Processing jobs through unmodified boto3: a real process, SageMaker's files, and outputs in S3 while it runs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -9,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from ml_platform.core.settings import Settings
 from tests.contract.sagemaker_requests import ROLE, SCRIPT_IMAGE, unique, wait_for
+from tests.contract.test_restart import containers_of, running
 
 # The plain runner has no /opt/ml of the job's own.
 ML = "${SAGEMAKER_BASE_DIR:-/opt/ml}"
@@ -210,3 +212,27 @@ def test_jobs_are_listed_by_status(sagemaker: Any) -> None:
     ended(sagemaker, request)
     page = sagemaker.list_processing_jobs(NameContains=request["ProcessingJobName"], StatusEquals="Failed")
     assert [job["ProcessingJobName"] for job in page["ProcessingJobSummaries"]] == [request["ProcessingJobName"]]
+
+
+@pytest.mark.parametrize("runner", ["auto", "plain"])
+def test_a_killed_stand_in_leaves_no_process_and_says_that_the_job_was_lost(
+    settings: Settings, images_file: Path, ground_services: str, tmp_path: Path, runner: str
+) -> None:
+    home, bucket = tmp_path / "stand-in", settings.bucket
+    script = f"echo 1 > {ML}/processing/output/first; while sleep 0.05; do true; done"
+    output = s3_output(f"s3://{bucket}/live", "Continuous")
+    running_job, stopping = (processing_job(script, count=2, ProcessingOutputConfig=output) for _ in range(2))
+    with running(home, images_file, ground_services, "--runner", runner) as (process, sagemaker):
+        for request in (running_job, stopping):
+            sagemaker.create_processing_job(**request)
+        wait_for(lambda: keys(bucket, "live"), bool)
+        wait_for(lambda: containers_of(home), lambda found: len(found) >= 4)
+        sagemaker.stop_processing_job(ProcessingJobName=stopping["ProcessingJobName"])
+        process.kill()
+        process.wait()
+    wait_for(lambda: containers_of(home), lambda found: not found)
+    with running(home, images_file, ground_services) as (_, sagemaker):
+        for request in (running_job, stopping):
+            job = wait_until_ended(sagemaker, request["ProcessingJobName"])
+            assert (job["ProcessingJobStatus"], "was stopped while" in job["FailureReason"]) == ("Failed", True)
+    assert not [*(home / "processing-jobs").iterdir()]
