@@ -8,6 +8,9 @@ from typing import Any
 from ml_platform.local_sagemaker.clock import Clock
 from ml_platform.local_sagemaker.service import validation
 
+# Enough to tell how a job does over time; a job that prints a metric for every row must not fill the memory.
+LONGEST_SERIES = 1_000
+
 
 class MetricReader:
     """The last value of each metric definition that matched a line so far."""
@@ -15,6 +18,7 @@ class MetricReader:
     def __init__(self, definitions: Sequence[dict[str, str]], clock: Clock) -> None:
         self._patterns = [(definition["Name"], _compile(definition)) for definition in definitions]
         self._last: dict[str, dict[str, Any]] = {}
+        self._series: dict[str, list[float]] = {}
         self._clock = clock
 
     def read(self, line: str) -> None:
@@ -23,7 +27,14 @@ class MetricReader:
             for match in pattern.finditer(line):
                 with suppress(ValueError, TypeError):
                     value = float(match.group(1))
+                    series = self._series.setdefault(name, [])
+                    if len(series) < LONGEST_SERIES:
+                        series.append(value)
                     self._last[name] = {"MetricName": name, "Value": value, "Timestamp": self._clock.timestamp()}
+
+    def series(self, name: str) -> list[float]:
+        """Return the values of a metric in the order in which they were printed."""
+        return list(self._series.get(name, []))
 
     def final(self) -> list[dict[str, Any]]:
         """Return the last value of each metric that was seen."""

@@ -16,6 +16,7 @@ from ml_platform.local_sagemaker import (
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.lineage import associations, entities, queries
 from ml_platform.local_sagemaker.service import OPERATIONS, Service
+from ml_platform.local_sagemaker.tuning import jobs as tuning_jobs
 
 __all__ = ["IMPLEMENTED", "recover"]
 
@@ -33,6 +34,7 @@ MODULES = (
     tags,
     training,
     transform,
+    tuning_jobs,
 )
 IMPLEMENTED = OPERATIONS
 
@@ -41,5 +43,5 @@ async def recover(service: Service) -> None:
     """Bring everything back after a stop or a crash: lost jobs end as failed, endpoints serve again."""
     events.attach(service)
     monitoring_of(service)
-    for module in (training, processing, transform, hosting):
+    for module in (training, processing, transform, tuning_jobs, hosting):
         await module.recover(service)

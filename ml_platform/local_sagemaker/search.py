@@ -29,7 +29,7 @@ KINDS = {
     "TrainingJob": "training-job",
 }
 # What the store does not hold as it is described.
-DESCRIBED = ("Endpoint", "HyperParameterTuningJob")
+DESCRIBED = ("Endpoint",)
 DEFAULT_PAGE = 10
 
 
@@ -41,7 +41,8 @@ async def search(service: Service, request: Request) -> Response:
         raise unsupported(f"search for {resource}")
     if request.get("VisibilityConditions"):
         raise unsupported("VisibilityConditions of Search")
-    shape = service_model().shape_for("SearchRecord").members[resource]
+    record_shape: Any = service_model().shape_for("SearchRecord")
+    shape = record_shape.members[resource]
     shape = shape.members["Model"] if resource == "Model" else shape
     by = find_property(shape, request.get("SortBy") or _default_order(shape))
     expression = request.get("SearchExpression")

@@ -126,7 +126,7 @@ def _passes_nested(record: Record, nested: dict[str, Any], shape: Shape) -> bool
 def _below(condition: dict[str, Any], name: str) -> dict[str, Any]:
     if not condition["Name"].startswith(f"{name}."):
         raise validation(f"The name of a nested filter must start with {name}., not be {condition['Name']}.")
-    return condition | {"Name": condition["Name"].removeprefix(f"{name}.")}
+    return {**condition, "Name": condition["Name"].removeprefix(f"{name}.")}
 
 
 def _passes(record: Record, condition: dict[str, Any], shape: Shape) -> bool:
@@ -136,7 +136,7 @@ def _passes(record: Record, condition: dict[str, Any], shape: Shape) -> bool:
     if operator in ("Exists", "NotExists"):
         if "Value" in condition:
             raise validation(f"Operator {operator} takes no Value.")
-        return bool(found) == (operator == "Exists")
+        return bool(found) if operator == "Exists" else not found
     if "Value" not in condition:
         raise validation(f"Operator {operator} needs a Value.")
     text = condition["Value"]

@@ -21,6 +21,7 @@ from ml_platform.local_sagemaker.store import Store
 if TYPE_CHECKING:
     from ml_platform.local_sagemaker.cloudwatch.monitoring import Monitoring
     from ml_platform.local_sagemaker.deployments import Deployments
+    from ml_platform.local_sagemaker.job_metrics import MetricReader
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,8 @@ class Service:
     faults: Faults = field(default_factory=Faults)
     stop_requests: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
     """Set when a running job, named by kind and name, is asked to stop."""
+    live_metrics: "dict[str, MetricReader]" = field(default_factory=dict)
+    """What the running training jobs of tuning jobs print, by name."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     hosting: "Deployments | None" = None
     monitoring: "Monitoring | None" = None

@@ -46,7 +46,7 @@ async def create_training_job(service: Service, request: Request) -> Response:
     """Store a job and start it in the background."""
     name = request["TrainingJobName"]
     arn = service.arn(KIND, name)
-    _check(service, request)
+    check_training_job(service, request)
     now = service.clock.timestamp()
     body = {
         **request,
@@ -127,7 +127,12 @@ def _refuse_when(body: dict[str, Any], *statuses: str) -> None:
         raise validation(f"The request was rejected because the training job is in status {body['TrainingJobStatus']}.")
 
 
-def _check(service: Service, request: Request) -> None:
+def check_training_job(service: Service, request: Request) -> None:
+    """Refuse a job that could not run.
+
+    Raises:
+        AwsError: When it could not.
+    """
     algorithm = request.get("AlgorithmSpecification", {})
     if "TrainingImage" not in algorithm:
         raise unsupported("training jobs without AlgorithmSpecification.TrainingImage")

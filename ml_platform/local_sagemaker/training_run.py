@@ -120,6 +120,8 @@ async def _live(service: Service, name: str, stop: asyncio.Event) -> None:
         logs,
         MetricReader(body["AlgorithmSpecification"].get("MetricDefinitions", []), service.clock),
     )
+    if "TuningJobArn" in body:
+        service.live_metrics[name] = run.metrics
     try:
         end = await run.to_end()
         # Whoever sees the job ended must find its last lines.

@@ -1,0 +1,100 @@
+"""A tuning job's training jobs as it sees them: what each was given, how good it is, how many there are. Pure."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+Body = dict[str, Any]
+RUNNING = ("InProgress", "Stopping")
+
+
+def objective_value(tuning: Body, job: Body) -> float | None:
+    """Return the last value of the objective metric that a job printed."""
+    metric = tuning["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["MetricName"]
+    values = {each["MetricName"]: each["Value"] for each in job.get("FinalMetricDataList", [])}
+    value = values.get(metric)
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def direction(tuning: Body) -> int:
+    """Return 1 when a higher objective is better, otherwise -1."""
+    return (
+        1 if tuning["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["Type"] == "Maximize" else -1
+    )
+
+
+def summary(tuning: Body, job: Body) -> Body:
+    """Return a ``HyperParameterTrainingJobSummary``."""
+    value = objective_value(tuning, job)
+    objective = tuning["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
+    return {
+        **job,
+        "TrainingJobDefinitionName": tuning["TrainingJobDefinition"].get("DefinitionName"),
+        "TuningJobName": tuning["HyperParameterTuningJobName"],
+        "TunedHyperParameters": job["_Tuned"],
+        "FinalHyperParameterTuningJobObjectiveMetric": None
+        if value is None or job["TrainingJobStatus"] in RUNNING
+        else {"MetricName": objective["MetricName"], "Value": value},
+        "ObjectiveStatus": objective_status(tuning, job),
+    }
+
+
+def objective_status(tuning: Body, job: Body) -> str:
+    """Return whether a job's objective counts."""
+    if job["TrainingJobStatus"] in RUNNING:
+        return "Pending"
+    failed = job["TrainingJobStatus"] == "Failed" or objective_value(tuning, job) is None
+    return "Failed" if failed else "Succeeded"
+
+
+def results_in_order(tuning: Body, jobs: Sequence[Body]) -> list[tuple[Body, float]]:
+    """Return the jobs whose objective counts, with a value of which higher is better, in the order they were begun."""
+    good = [job for job in jobs if objective_status(tuning, job) == "Succeeded"]
+    return [(job, direction(tuning) * (objective_value(tuning, job) or 0.0)) for job in good]
+
+
+def not_improving(results: Sequence[tuple[Body, float]]) -> int:
+    """Return how many jobs came after the best one."""
+    if not results:
+        return 0
+    values = [value for _, value in results]
+    return len(values) - 1 - values.index(max(values))
+
+
+def progress(tuning: Body, jobs: Sequence[Body]) -> Body:
+    """Return what a tuning job's description says of its training jobs."""
+    statuses = [job["TrainingJobStatus"] for job in jobs]
+    objectives = [objective_status(tuning, job) for job in jobs]
+    results = results_in_order(tuning, jobs)
+    best = max(results, key=lambda result: result[1])[0] if results else None
+    return {
+        "TrainingJobStatusCounters": {
+            "Completed": statuses.count("Completed"),
+            "InProgress": sum(status in RUNNING for status in statuses),
+            "RetryableError": 0,
+            "NonRetryableError": statuses.count("Failed"),
+            "Stopped": statuses.count("Stopped"),
+        },
+        "ObjectiveStatusCounters": {status: objectives.count(status) for status in ("Succeeded", "Pending", "Failed")},
+        "BestTrainingJob": _best(tuning, best) if best else None,
+        "TuningJobCompletionDetails": {"NumberOfTrainingJobsObjectiveNotImproving": not_improving(results)},
+    }
+
+
+SHOWN_OF_BEST = (
+    "TrainingJobName",
+    "TrainingJobArn",
+    "CreationTime",
+    "TrainingStartTime",
+    "TrainingEndTime",
+    "TrainingJobStatus",
+    "TrainingJobDefinitionName",
+    "TunedHyperParameters",
+    "FinalHyperParameterTuningJobObjectiveMetric",
+    "ObjectiveStatus",
+)
+
+
+def _best(tuning: Body, job: Body) -> Body:
+    shown = summary(tuning, job)
+    return {member: shown[member] for member in SHOWN_OF_BEST if shown.get(member) is not None}

@@ -1,0 +1,242 @@
+"""Hyper-parameter tuning through unmodified boto3: real training jobs, the best one found, and every way to end."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from ml_platform.core.settings import Settings
+from tests.contract.sagemaker_requests import REGISTRY, training_job, unique, wait_for
+
+IMAGE = f"{REGISTRY}/test-tunable:latest"
+SCRIPT = Path(__file__).parent / "images" / "tunable.py"
+X = {"Name": "x", "MinValue": "0", "MaxValue": "1", "ScalingType": "Linear"}
+KINDS = {"Name": "kind", "Values": ["a", "b"]}
+
+
+@pytest.fixture
+def sagemaker(sagemaker_settings: Settings, images_file: Path) -> Any:
+    images = json.loads(images_file.read_text())
+    images_file.write_text(json.dumps(images | {IMAGE: {"train": [sys.executable, str(SCRIPT), "train"]}}))
+    return boto3.client("sagemaker")
+
+
+@pytest.fixture
+def bucket(sagemaker_settings: Settings) -> str:
+    return sagemaker_settings.bucket
+
+
+def tuning_job(bucket: str, name: str, static: dict[str, str] | None = None, **config: Any) -> dict[str, Any]:
+    """A request that AWS would accept: two jobs at random, one after the other."""
+    definition = training_job(bucket, name)
+    del definition["TrainingJobName"], definition["HyperParameters"]
+    definition["AlgorithmSpecification"] = {
+        "TrainingImage": IMAGE,
+        "TrainingInputMode": "File",
+        "MetricDefinitions": [{"Name": "loss", "Regex": "objective=([0-9.e-]+);"}],
+    }
+    return {
+        "HyperParameterTuningJobName": name,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 1},
+            "ParameterRanges": {"ContinuousParameterRanges": [X]},
+            "RandomSeed": 7,
+        }
+        | config,
+        "TrainingJobDefinition": definition | {"StaticHyperParameters": static or {}},
+    }
+
+
+def limits(jobs: int, parallel: int) -> dict[str, int]:
+    return {"MaxNumberOfTrainingJobs": jobs, "MaxParallelTrainingJobs": parallel}
+
+
+def ended(sagemaker: Any, name: str) -> dict[str, Any]:
+    return wait_for(
+        lambda: sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name),
+        lambda job: job["HyperParameterTuningJobStatus"] not in ("InProgress", "Stopping"),
+        30,
+    )
+
+
+def children(sagemaker: Any, name: str, **request: Any) -> list[dict[str, Any]]:
+    pages = sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job").paginate(
+        HyperParameterTuningJobName=name, **request
+    )
+    return [job for page in pages for job in page["TrainingJobSummaries"]]
+
+
+def test_the_best_of_real_training_jobs_is_found(sagemaker: Any, bucket: str) -> None:
+    name = unique("tune")
+    whole = {"Name": "depth", "MinValue": "1", "MaxValue": "64", "ScalingType": "Logarithmic"}
+    ranges = {
+        "ContinuousParameterRanges": [X],
+        "IntegerParameterRanges": [whole],
+        "CategoricalParameterRanges": [KINDS],
+    }
+    request = tuning_job(bucket, name, {"steps": "1"}, ParameterRanges=ranges, ResourceLimits=limits(4, 2))
+    arn = sagemaker.create_hyper_parameter_tuning_job(**request)["HyperParameterTuningJobArn"]
+    assert arn.endswith(f":hyper-parameter-tuning-job/{name}")
+    job = ended(sagemaker, name)
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    assert job["TrainingJobStatusCounters"]["Completed"] == job["ObjectiveStatusCounters"]["Succeeded"] == 4
+    jobs = children(sagemaker, name, SortBy="FinalObjectiveMetricValue", SortOrder="Ascending", MaxResults=3)
+    values = [each["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] for each in jobs]
+    assert len(values) == 4
+    assert values == sorted(values)
+    best = job["BestTrainingJob"]
+    assert best["TrainingJobName"] == jobs[0]["TrainingJobName"]
+    assert best["ObjectiveStatus"] == "Succeeded"
+    tuned = best["TunedHyperParameters"]
+    assert 0 <= float(tuned["x"]) <= 1
+    assert int(tuned["depth"]) in range(1, 65)
+    child = sagemaker.describe_training_job(TrainingJobName=best["TrainingJobName"])
+    assert child["TuningJobArn"] == arn
+    assert child["HyperParameters"] == tuned | {"steps": "1", "_tuning_objective_metric": "loss"}
+    assert child["ModelArtifacts"]["S3ModelArtifacts"].startswith(f"s3://{bucket}/jobs/{name}-00")
+    listed = sagemaker.list_hyper_parameter_tuning_jobs(NameContains=name)["HyperParameterTuningJobSummaries"]
+    assert [(each["Strategy"], each["TrainingJobStatusCounters"]["Completed"]) for each in listed] == [("Random", 4)]
+    again = unique("tune")
+    sagemaker.create_hyper_parameter_tuning_job(
+        **tuning_job(bucket, again, {"steps": "1"}, ParameterRanges=ranges, ResourceLimits=limits(1, 1))
+    )
+    ended(sagemaker, again)
+    first = children(sagemaker, name)[0]
+    assert children(sagemaker, again)[0]["TunedHyperParameters"] == first["TunedHyperParameters"]
+
+
+def test_a_grid_is_every_combination_once(sagemaker: Any, bucket: str) -> None:
+    name = unique("grid")
+    ranges = {"CategoricalParameterRanges": [KINDS, {"Name": "x", "Values": ["0.1", "0.3"]}]}
+    grid = {"Strategy": "Grid", "ParameterRanges": ranges, "ResourceLimits": {"MaxParallelTrainingJobs": 4}}
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_job(bucket, name, **grid))
+    job = ended(sagemaker, name)
+    tried = {
+        (each["TunedHyperParameters"]["kind"], each["TunedHyperParameters"]["x"]) for each in children(sagemaker, name)
+    }
+    assert tried == {("a", "0.1"), ("a", "0.3"), ("b", "0.1"), ("b", "0.3")}
+    assert job["BestTrainingJob"]["TunedHyperParameters"] == {"kind": "a", "x": "0.3"}
+
+
+def test_a_model_of_the_objective_leads_the_bayesian_search(sagemaker: Any, bucket: str) -> None:
+    name = unique("bayes")
+    request = tuning_job(bucket, name, Strategy="Bayesian", ResourceLimits=limits(6, 3))
+    sagemaker.create_hyper_parameter_tuning_job(**request)
+    job = ended(sagemaker, name)
+    assert job["TrainingJobStatusCounters"]["Completed"] == 6
+    assert job["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] < 0.05
+
+
+def test_a_job_below_the_others_median_is_stopped_early(sagemaker: Any, bucket: str) -> None:
+    name = unique("early")
+    grid = {
+        "Strategy": "Grid",
+        "ParameterRanges": {"CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b", "c", "slow"]}]},
+        "ResourceLimits": {"MaxParallelTrainingJobs": 1},
+        "TrainingJobEarlyStoppingType": "Auto",
+        "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"},
+    }
+    request = tuning_job(bucket, name, {"steps": "500", "pause": "0.05", "x": "0.3"}, **grid)
+    sagemaker.create_hyper_parameter_tuning_job(**request)
+    job = ended(sagemaker, name)
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    assert job["TrainingJobStatusCounters"] == {
+        "Completed": 3,
+        "InProgress": 0,
+        "RetryableError": 0,
+        "NonRetryableError": 0,
+        "Stopped": 1,
+    }
+    [stopped] = children(sagemaker, name, StatusEquals="Stopped")
+    assert stopped["TunedHyperParameters"] == {"kind": "slow"}
+
+
+def test_enough_is_enough(sagemaker: Any, bucket: str) -> None:
+    name = unique("target")
+    criteria = {"TargetObjectiveMetricValue": 1.0}
+    request = tuning_job(bucket, name, TuningJobCompletionCriteria=criteria, ResourceLimits=limits(50, 1))
+    sagemaker.create_hyper_parameter_tuning_job(**request)
+    job = ended(sagemaker, name)
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    assert job["TrainingJobStatusCounters"]["Completed"] == 1
+
+
+def test_a_stopped_tuning_job_stops_its_training_jobs_and_can_be_deleted(sagemaker: Any, bucket: str) -> None:
+    name = unique("stop")
+    slow = {"CategoricalParameterRanges": [{"Name": "kind", "Values": ["slow"]}]}
+    request = tuning_job(
+        bucket,
+        name,
+        {"steps": "500", "pause": "0.1"},
+        Strategy="Grid",
+        ParameterRanges=slow,
+        ResourceLimits={"MaxParallelTrainingJobs": 1},
+    )
+    sagemaker.create_hyper_parameter_tuning_job(**request)
+    with pytest.raises(sagemaker.exceptions.ResourceInUse):
+        sagemaker.create_hyper_parameter_tuning_job(**request)
+    wait_for(lambda: children(sagemaker, name, StatusEquals="InProgress"), bool)
+    with pytest.raises(ClientError, match="in status InProgress"):
+        sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    job = ended(sagemaker, name)
+    assert job["HyperParameterTuningJobStatus"] == "Stopped"
+    assert job["TrainingJobStatusCounters"]["Stopped"] == 1
+    child = children(sagemaker, name)[0]["TrainingJobName"]
+    sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    with pytest.raises(sagemaker.exceptions.ResourceNotFound):
+        sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    assert sagemaker.describe_training_job(TrainingJobName=child)["TrainingJobStatus"] == "Stopped"
+
+
+@pytest.mark.parametrize(
+    ("static", "reason"),
+    [({"fail": "yes"}, "No training job succeeded after 2"), ({"silent": "yes"}, "No objective metrics found")],
+)
+def test_a_tuning_job_without_any_result_has_failed(
+    sagemaker: Any, bucket: str, static: dict[str, str], reason: str
+) -> None:
+    name = unique("fails")
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_job(bucket, name, static, ResourceLimits=limits(2, 2)))
+    job = ended(sagemaker, name)
+    assert job["HyperParameterTuningJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith(reason)
+    assert "BestTrainingJob" not in job
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"Strategy": "Hyperband"}, "does not implement tuning with strategy Hyperband"),
+        ({"Strategy": "Grid"}, "categorical parameters only"),
+        ({"ParameterRanges": {}}, "needs 1 to 30 parameter ranges"),
+        ({"ParameterRanges": {"ContinuousParameterRanges": [X, X]}}, "only one range"),
+        ({"ParameterRanges": {"ContinuousParameterRanges": [X | {"MinValue": "2"}]}}, "less than or equal"),
+        ({"ParameterRanges": {"ContinuousParameterRanges": [X | {"MinValue": "low"}]}}, "must be numbers"),
+        ({"ParameterRanges": {"IntegerParameterRanges": [X | {"MaxValue": "1.5"}]}}, "must be whole numbers"),
+        ({"ParameterRanges": {"ContinuousParameterRanges": [X | {"ScalingType": "Logarithmic"}]}}, "greater than 0"),
+        ({"ParameterRanges": {"ContinuousParameterRanges": [X | {"ScalingType": "ReverseLogarithmic"}]}}, "in \\[0, 1"),
+        ({"ParameterRanges": {"ContinuousParameterRanges": [X | {"Name": "steps"}]}}, "cannot be static"),
+        ({"ResourceLimits": {"MaxParallelTrainingJobs": 1}}, "MaxNumberOfTrainingJobs is required"),
+        ({"ResourceLimits": limits(1, 2)}, "must not be more"),
+        ({"ResourceLimits": limits(900, 2)}, "at most 750"),
+        (
+            {"HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "other"}},
+            "must be one of the training jobs' MetricDefinitions",
+        ),
+    ],
+)
+def test_a_tuning_job_that_cannot_work_is_refused(
+    sagemaker: Any, bucket: str, config: dict[str, Any], message: str
+) -> None:
+    name = unique("bad")
+    with pytest.raises(ClientError, match=message):
+        sagemaker.create_hyper_parameter_tuning_job(**tuning_job(bucket, name, {"steps": "1"}, **config))
+    with pytest.raises(sagemaker.exceptions.ResourceNotFound):
+        sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
