@@ -50,11 +50,15 @@ def approve_newest(world: World) -> None:
 
 
 def training_jobs(world: World) -> set[str]:
-    """Return the names of the model's training jobs."""
-    answer = clients.sagemaker(world.settings.region).list_training_jobs(
-        NameContains=names.sagemaker_name(MODEL, "train")
-    )
-    return {job["TrainingJobName"] for job in answer["TrainingJobSummaries"]}
+    """Return the names of the model's training jobs in this world: the stand-in has seen others of this name."""
+    sagemaker = clients.sagemaker(world.settings.region)
+    answer = sagemaker.list_training_jobs(NameContains=names.sagemaker_name(MODEL, "train"))
+    found = [job["TrainingJobName"] for job in answer["TrainingJobSummaries"]]
+    outputs = {
+        name: sagemaker.describe_training_job(TrainingJobName=name)["OutputDataConfig"]["S3OutputPath"]
+        for name in found
+    }
+    return {name for name, output in outputs.items() if output.startswith(world.store.uri(""))}
 
 
 # History to champion
