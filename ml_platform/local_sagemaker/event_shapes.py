@@ -96,7 +96,7 @@ def changes(kind: str, before: Body | None, after: Body) -> Iterator[Change]:
 
 def _detail(kind: str, shape: _Shape, body: Body) -> Body:
     described = service_model().operation_model(shape.describe).output_shape
-    detail = _render(described, body, shape.time) | {"Tags": {}}
+    detail: Body = {**_render(described, body, shape.time), "Tags": {}}
     if kind == "endpoint":
         detail["EndpointStatus"] = capitals(body["EndpointStatus"])
         detail["ProductionVariants"] = _variants(body.get("Plan") or {})
