@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from ml_platform.local_sagemaker import admin, operations, protocol, runtime
+from ml_platform.local_sagemaker.autoscaling import operations as autoscaling
 from ml_platform.local_sagemaker.cloudwatch import wire
 from ml_platform.local_sagemaker.protocol import Reply
 from ml_platform.local_sagemaker.service import Service
@@ -93,6 +94,9 @@ class App:
             return Reply(200, json.dumps({"status": "ready"}).encode(), {"content-type": "application/json"})
         if asked := wire.operation_of(method, path, headers):
             return await wire.answer(service, *asked, headers, body)
+        target = headers.get("x-amz-target", "")
+        if method == "POST" and target.startswith(autoscaling.TARGET_PREFIX):
+            return await autoscaling.answer(service, target, body)
         if method == "POST" and path == "/":
             return await protocol.answer(service, headers.get("x-amz-target", ""), body)
         return Reply(404, b"")

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
+from ml_platform.local_sagemaker.autoscaling import operations as autoscaling
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.deployment_configs import require_deployable
 from ml_platform.local_sagemaker.deployments import KIND, deployments_of
@@ -134,8 +135,9 @@ async def delete_endpoint(service: Service, request: Request) -> Response:
 
 
 async def recover(service: Service) -> None:
-    """Bring back every endpoint after a stop or crash of the stand-in."""
+    """Bring back every endpoint after a stop or crash of the stand-in, and what scales them."""
     await deployments_of(service).recover()
+    await autoscaling.recover(service)
 
 
 def _require_endpoint(service: Service, name: str) -> dict[str, Any]:
