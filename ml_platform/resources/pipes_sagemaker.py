@@ -2,7 +2,7 @@
 
 The job's name follows from its inputs: a step that is retried, or a run that is launched again after a crash, finds
 the job it started and follows it, or takes over its result. Nothing is started twice. Calls to AWS are
-``aws.job_kinds``; what a run shows of a job is ``pipes_report``.
+``aws.job_kinds``; following one job is ``pipes_watch``.
 """
 
 import copy
@@ -18,10 +18,8 @@ from dagster._core.definitions.resource_annotation import TreatAsResourceParam
 from dagster._core.pipes.client import PipesClientCompletedInvocation
 from dagster._core.pipes.context import PipesExecutionResult, PipesSession
 
-from ml_platform.aws import job_lifecycle
 from ml_platform.aws.job_kinds import KINDS, JobKind, KindName
 from ml_platform.aws.job_lifecycle import Job
-from ml_platform.aws.job_logs import JobLogs
 from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
 from ml_platform.core.errors import (
     CapacityError,
@@ -33,9 +31,8 @@ from ml_platform.core.errors import (
 from ml_platform.core.fingerprint import fingerprint_json
 from ml_platform.resources import pipes_messages
 from ml_platform.resources.pipes_names import job_name
-from ml_platform.resources.pipes_report import job_metadata
+from ml_platform.resources.pipes_watch import Context, Watch, op_of
 
-Context = dg.OpExecutionContext | dg.AssetExecutionContext
 TRANSIENT = (CapacityError, SpotInterruptedError, JobLostError, ServiceUnavailableError)
 """What another attempt with the same inputs may not meet again."""
 
@@ -131,7 +128,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
             dagster.Failure: With the reason and the job's metadata; ``allow_retries`` says whether one can help.
             dagster.RetryRequested: After a transient ending, when ``max_retries`` is set.
         """
-        watch = _Watch(self, KINDS[kind], context)
+        watch = Watch(self, KINDS[kind], context)
         try:
             with self._session(context, extras) as session:
                 request = self._request(watch.kind, context, session, params, fingerprint)
@@ -176,12 +173,12 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
             "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
         }
 
-    def _fail(self, context: Context, watch: "_Watch", error: MLPlatformError) -> NoReturn:
+    def _fail(self, context: Context, watch: Watch, error: MLPlatformError) -> NoReturn:
         transient = isinstance(error, TRANSIENT)
         failure = dg.Failure(str(error), metadata=watch.metadata(), allow_retries=transient)
         if not transient or self.max_retries == 0:
             raise failure from error
-        wait = self.retry_wait_seconds * 2 ** _op(context).retry_number * random.uniform(0.5, 1.5)  # noqa: S311  # jitter
+        wait = self.retry_wait_seconds * 2 ** op_of(context).retry_number * random.uniform(0.5, 1.5)  # noqa: S311  # jitter
         watch.warn(f"{error} A retry can succeed: next attempt in {wait:.0f} s, if any is left.")
         failure.__cause__ = error
         raise dg.RetryRequested(max_retries=self.max_retries, seconds_to_wait=wait) from failure
@@ -190,120 +187,10 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
 def _what_is_made(context: Context) -> tuple[Sequence[str], str | None]:
     """Return the asset's key, or the op's name, and the partition."""
     keys = sorted(context.selected_asset_keys) if context.has_assets_def else []
-    path: Sequence[str] = keys[0].path if len(keys) == 1 else [_op(context).op.name]
+    path: Sequence[str] = keys[0].path if len(keys) == 1 else [op_of(context).op.name]
     if context.has_partition_key:
         return path, context.partition_key
     if context.has_partition_key_range:
         span = context.partition_key_range
         return path, f"{span.start}...{span.end}"
     return path, None
-
-
-def _op(context: Context) -> dg.OpExecutionContext:
-    """Return the context of the op: Dagster deprecates these questions on the asset's."""
-    return context.op_execution_context if isinstance(context, dg.AssetExecutionContext) else context
-
-
-class _Watch:
-    """One run's view of one job."""
-
-    def __init__(self, client: PipesSageMakerClient, kind: JobKind, context: Context) -> None:
-        self.client, self.kind, self.context = client, kind, context
-        self.name = ""
-        self.job: Job | None = None
-        self.adopted = False
-
-    def metadata(self) -> dict[str, Any]:
-        """What is known of the job by now."""
-        if self.job is None:
-            return {}
-        return job_metadata(self.kind, self.client.region, self.job, adopted=self.adopted)
-
-    def follow(self, session: PipesSession, request: Mapping[str, Any], usable: Callable[[Any], bool]) -> Job:
-        """Start or adopt the job, pass on its log lines, messages and metrics, and return it completed."""
-        client = self.client
-        with job_lifecycle.stopped_on_interrupt(lambda: self._stop(request), enabled=client.forward_termination):
-            self.name = self.kind.start_or_adopt(client.region, request, usable)
-            logs = JobLogs(client.region, self.kind.log_group, self.name, lambda line: self._take(line, session))
-
-            def on_look(job: Job) -> None:
-                if self.job is None:
-                    self._meet(job, session, request)
-                self._report_metrics(job)
-                self.job = job
-                logs.drain(job.phase)
-
-            job = job_lifecycle.follow(
-                lambda: self.kind.existing(client.region, self.name),
-                on_look,
-                clock=client.clock,
-                sleep=client.sleep,
-                poll_seconds=client.poll_interval,
-            )
-            self._await_last_messages(job, session, logs)
-        return job
-
-    def _meet(self, job: Job, session: PipesSession, request: Mapping[str, Any]) -> None:
-        """Tell whether the job is ours, and read its messages where it was told to write them."""
-        self.adopted = not self._is_ours(job, request)
-        how = f"adopted: it was started before and is {job.status}" if self.adopted else "started"
-        self._say(f"SageMaker {self.kind.name} job {job.name} is {how}.")
-        written_to = pipes_messages.where_messages_are(job.environment)
-        if written_to and not pipes_messages.in_the_log(written_to) and written_to != session.message_reader_params:
-            session.report_launched({"extras": {}, **written_to})  # type: ignore[typeddict-item]  # readers merge all
-
-    def _take(self, line: str, session: PipesSession) -> None:
-        message = pipes_messages.pipes_message(line)
-        if message is None:
-            self.context.log.info(line)
-            return
-        try:
-            session.message_handler.handle_message(message)
-        except Exception as error:  # noqa: BLE001  # a container's odd message must not lose the job it comes from
-            self.warn(f"cannot use the job's message {line[:500]}: {error}")
-
-    def _report_metrics(self, job: Job) -> None:
-        known = self.job.metrics if self.job else {}
-        if job.metrics and job.metrics != known:
-            figures = ", ".join(f"{name} {value:.6g}" for name, value in sorted(job.metrics.items()))
-            self._say(f"{job.name}: {figures}")
-
-    def _await_last_messages(self, job: Job, session: PipesSession, logs: JobLogs) -> None:
-        # CloudWatch shows a line some seconds after it was written; a job that ended may still have things to say.
-        if not pipes_messages.in_the_log(pipes_messages.where_messages_are(job.environment)):
-            return
-        waited = 0.0
-        while not session.message_handler.received_closed_message and waited < self.client.log_grace_seconds:
-            pause = min(1.0, self.client.poll_interval)
-            self.client.sleep(pause)
-            waited += pause
-            logs.drain(job.phase)
-
-    def _stop(self, request: Mapping[str, Any]) -> None:
-        name = self.name or self._started_unseen(request)
-        if name:
-            self.warn(f"Dagster process interrupted! Will stop SageMaker {self.kind.name} job {name}.")
-            self.kind.stop(self.client.region, name)
-
-    def _started_unseen(self, request: Mapping[str, Any]) -> str:
-        """Return the job that we had started, but not yet noted, when the interruption came."""
-        for attempt in range(job_lifecycle.MAX_ATTEMPTS):
-            name = job_lifecycle.attempt_name(request[self.kind.name_member], attempt)
-            job = self.kind.describe(self.client.region, name)
-            if job is None:
-                break
-            if job.status == job_lifecycle.IN_PROGRESS and self._is_ours(job, request):
-                return name
-        return ""
-
-    @staticmethod
-    def _is_ours(job: Job, request: Mapping[str, Any]) -> bool:
-        variable = pipes_messages.CONTEXT_VARIABLE
-        return bool(job.environment.get(variable) == request["Environment"][variable])
-
-    def warn(self, message: str) -> None:
-        """Log a warning in the manner of Dagster's own clients."""
-        self.context.log.warning("[pipes] %s", message)
-
-    def _say(self, message: str) -> None:
-        self.context.log.info("[pipes] %s", message)
