@@ -91,7 +91,7 @@ def _require_model(service: Service, name: str) -> dict[str, Any]:
 
 def _only_container(model: dict[str, Any]) -> dict[str, Any]:
     containers = model.get("Containers", [])
-    if bool(containers) == ("PrimaryContainer" in model):
+    if bool(containers) == bool(model.get("PrimaryContainer")):
         raise validation("You must provide either PrimaryContainer or Containers in the request, and not both.")
     if len(containers) > 1:
         raise unsupported("inference pipelines (more than one container in a model)")
