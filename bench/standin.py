@@ -247,7 +247,7 @@ def _running(settings: Settings, *services: Service) -> Iterator[tuple[float, li
                 )
         for service, process in zip(services, processes, strict=True):
             while not answers(service.port, service.health):
-                if process.poll() is not None:
+                if process.poll() is not None or time.perf_counter() - began > START_ALL_SECONDS * 10:
                     raise SystemExit((settings.home / f"{service.name}.log").read_text())
                 time.sleep(0.02)
         yield time.perf_counter() - began, processes
