@@ -120,6 +120,7 @@ async def _ask(
         except UnknownVariantError as error:
             raise AwsError("ValidationError", f"Variant {error} of endpoint {endpoint} not found.") from error
         except NoServerError as error:
+            _count_unserved(service, endpoint, live)
             raise AwsError("ServiceUnavailable", f"{error}; see {log_group(endpoint)}.", status=503) from error
         asked, status = time.perf_counter(), NO_ANSWER
         try:
@@ -154,6 +155,16 @@ async def _ask(
             )
         await server.settle(SETTLE_SECONDS)
     raise AwsError("ServiceUnavailable", f"A model server broke the connection; see {log_group(endpoint)}.", status=503)
+
+
+def _count_unserved(service: Service, endpoint: str, live: LiveEndpoint) -> None:
+    """Count a request that no server was there for: an outage must show in the metrics."""
+    variant = live.fleet.choose() if live.fleet else None
+    if live.fleet and variant:
+        config = live.fleet.plan.config if live.guarded else None
+        count = len(variant.instances)
+        unserved = Invocation(time.time(), endpoint, variant.plan.name, config, count, CONNECTION_LOST, None, None)
+        monitoring_of(service).endpoints.record(unserved)
 
 
 def _capture(

@@ -207,6 +207,7 @@ def test_what_cannot_be_is_refused(cloudwatch: Any, call: str, arguments: dict[s
     [
         ({"AlarmActions": ["arn:aws:sns:us-east-1:000000000000:pager"]}, "does not implement actions of alarms"),
         ({"Period": 45}, "Period must be"),
+        ({"EvaluationPeriods": 1441}, "across more than 86400 s"),
         ({"Statistic": None, "ExtendedStatistic": "tm99"}, "not supported"),
         ({"DatapointsToAlarm": 2}, "DatapointsToAlarm must be"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "anomaly detection"),

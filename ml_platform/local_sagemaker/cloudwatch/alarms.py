@@ -9,6 +9,7 @@ from ml_platform.local_sagemaker.cloudwatch.monitoring import (
     KIND,
     METRIC_ALARM,
     Alarm,
+    alarm_period,
     alarm_queries,
     monitoring_of,
 )
@@ -29,6 +30,7 @@ METRIC_MEMBERS = ("MetricName", "Namespace", "Period", "Statistic", "ExtendedSta
 INITIAL_REASON = "Unchecked: Initial alarm creation"
 DEFAULT_PAGE = 50
 LATEST = 1e12
+HOUR_SECONDS, DAY_SECONDS, WEEK_SECONDS = 3600, 86_400, 604_800
 
 
 @cloudwatch_operation("PutMetricAlarm")
@@ -50,6 +52,10 @@ async def put_metric_alarm(service: Service, request: Request) -> Response:
     if request.get("DatapointsToAlarm", 1) > request["EvaluationPeriods"]:
         raise invalid("DatapointsToAlarm must be less than or equal to EvaluationPeriods.")
     _require_measure(request)
+    span = request["EvaluationPeriods"] * alarm_period(request)
+    longest = WEEK_SECONDS if alarm_period(request) >= HOUR_SECONDS else DAY_SECONDS
+    if span > longest:
+        raise invalid(f"Metrics cannot be checked across more than {longest} s (EvaluationPeriods * Period is {span}).")
     return _put(service, METRIC_ALARM, request)
 
 

@@ -28,6 +28,7 @@ MAX_STATISTICS = 1440
 MAX_DATAPOINTS = 100_800
 METRICS_PAGE = 500
 LARGEST = 2.0**360
+LATEST = 1e11
 
 
 @cloudwatch_operation("PutMetricData")
@@ -186,10 +187,11 @@ def _require_finite(value: float) -> None:
 
 def _span(monitoring: Monitoring, start: float, end: float) -> tuple[int, int]:
     """Return a request's span in milliseconds; it starts with a whole stored period, as AWS rounds to the minute."""
+    # Also false for what is no number.
+    if not 0 <= start <= LATEST or not 0 <= end <= LATEST:
+        raise wrong_value("StartTime and EndTime must be times since 1970.")
     if start >= end:
         raise AwsError("ValidationError", "The parameter StartTime must be less than the parameter EndTime.")
-    if not (math.isfinite(start) and math.isfinite(end)):
-        raise wrong_value("StartTime and EndTime must be times.")
     resolution = monitoring.milliseconds(60)
     return round(start * 1000) // resolution * resolution, round(end * 1000)
 
