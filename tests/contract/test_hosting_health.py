@@ -20,9 +20,12 @@ def test_a_server_that_fails_its_health_checks_is_replaced(account: Account) -> 
     logs, group = boto3.client("logs"), f"/aws/sagemaker/Endpoints/{endpoint}"
 
     def starts() -> int:
+        if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+            return 0
         events = logs.filter_log_events(logGroupName=group)["events"]
         return sum(event["message"].startswith("serving first") for event in events)
 
+    eventually(lambda: starts() == 1)
     assert account.invoke(endpoint, b"sicken") == "first"
     eventually(lambda: starts() == 2)
     assert account.invoke(endpoint) == "first"
