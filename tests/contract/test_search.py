@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ml_platform.core.settings import Settings
-from tests.contract.sagemaker_requests import SCRIPT_IMAGE, ended_training_job, training_job, unique
+from tests.contract.sagemaker_requests import ROLE, SCRIPT_IMAGE, SERVER_IMAGE, ended_training_job, training_job, unique
 
 
 @pytest.fixture
@@ -134,6 +134,17 @@ def test_training_jobs_are_found_by_parameters_metrics_and_channels(
     assert [each["TrainingJob"]["TrainingJobName"] for each in found] == [name]
     channel[0]["Value"] = "validation"
     assert sagemaker.search(Resource="TrainingJob", SearchExpression=expression)["Results"] == []
+
+
+def test_a_model_is_found_with_the_endpoints_that_run_it(sagemaker: Any) -> None:
+    name = unique("model")
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": SERVER_IMAGE})
+    named = {"Filters": [condition("ModelName", "Equals", name)]}
+    [found] = sagemaker.search(Resource="Model", SearchExpression=named)["Results"]
+    assert found["Model"]["Model"]["ModelName"] == name
+    assert found["Model"]["Endpoints"] == []
+    nobody = {"Filters": [condition("EndpointName", "Equals", name)]}
+    assert sagemaker.search(Resource="Endpoint", SearchExpression=nobody)["Results"] == []
 
 
 @pytest.mark.parametrize(

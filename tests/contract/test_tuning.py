@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from ml_platform.core.settings import Settings
 from tests.contract.sagemaker_requests import REGISTRY, training_job, unique, wait_for
+from tests.contract.test_restart import running
 
 IMAGE = f"{REGISTRY}/test-tunable:latest"
 SCRIPT = Path(__file__).parent / "images" / "tunable.py"
@@ -124,13 +125,14 @@ def test_a_grid_is_every_combination_once(sagemaker: Any, bucket: str) -> None:
     assert job["BestTrainingJob"]["TunedHyperParameters"] == {"kind": "a", "x": "0.3"}
 
 
-def test_a_model_of_the_objective_leads_the_bayesian_search(sagemaker: Any, bucket: str) -> None:
+def test_a_bayesian_search_learns_from_what_ended(sagemaker: Any, bucket: str) -> None:
     name = unique("bayes")
-    request = tuning_job(bucket, name, Strategy="Bayesian", ResourceLimits=limits(6, 3))
+    request = tuning_job(bucket, name, Strategy="Bayesian", ResourceLimits=limits(4, 1))
     sagemaker.create_hyper_parameter_tuning_job(**request)
     job = ended(sagemaker, name)
-    assert job["TrainingJobStatusCounters"]["Completed"] == 6
-    assert job["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] < 0.05
+    assert job["TrainingJobStatusCounters"]["Completed"] == 4
+    *at_random, learned = [float(each["TunedHyperParameters"]["x"]) for each in children(sagemaker, name)]
+    assert abs(learned - 0.3) < max(abs(x - 0.3) for x in at_random)
 
 
 def test_a_job_below_the_others_median_is_stopped_early(sagemaker: Any, bucket: str) -> None:
@@ -165,6 +167,53 @@ def test_enough_is_enough(sagemaker: Any, bucket: str) -> None:
     job = ended(sagemaker, name)
     assert job["HyperParameterTuningJobStatus"] == "Completed"
     assert job["TrainingJobStatusCounters"]["Completed"] == 1
+
+
+def test_a_search_that_no_longer_improves_ends(sagemaker: Any, bucket: str) -> None:
+    name = unique("flat")
+    values = {"CategoricalParameterRanges": [{"Name": "x", "Values": ["0.3", "0.4", "0.5", "0.6", "0.7", "0.8"]}]}
+    patience = {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}
+    request = tuning_job(
+        bucket,
+        name,
+        Strategy="Grid",
+        ParameterRanges=values,
+        ResourceLimits={"MaxParallelTrainingJobs": 1},
+        TuningJobCompletionCriteria=patience,
+    )
+    sagemaker.create_hyper_parameter_tuning_job(**request)
+    job = ended(sagemaker, name)
+    assert job["TrainingJobStatusCounters"]["Completed"] == 4
+    assert job["TuningJobCompletionDetails"] == {"NumberOfTrainingJobsObjectiveNotImproving": 3}
+
+
+def test_a_killed_stand_in_goes_on_tuning_where_it_was(
+    sagemaker: Any, bucket: str, settings: Settings, images_file: Path, ground_services: str, tmp_path: Path
+) -> None:
+    name, home = unique("killed"), tmp_path / "stand-in"
+    kinds = {"CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "slow", "b"]}]}
+    request = tuning_job(
+        bucket,
+        name,
+        {"steps": "500", "pause": "0.1"},
+        Strategy="Grid",
+        ParameterRanges=kinds,
+        ResourceLimits={"MaxParallelTrainingJobs": 1},
+    )
+    with running(home, images_file, ground_services) as (process, before):
+        before.create_hyper_parameter_tuning_job(**request)
+        wait_for(
+            lambda: [job["TrainingJobStatus"] for job in children(before, name)],
+            lambda seen: seen == ["Completed", "InProgress"],
+        )
+        process.kill()
+        process.wait()
+    with running(home, images_file, ground_services) as (_, after):
+        job = ended(after, name)
+        assert job["HyperParameterTuningJobStatus"] == "Completed"
+        seen = [(each["TunedHyperParameters"]["kind"], each["TrainingJobStatus"]) for each in children(after, name)]
+        assert seen == [("a", "Completed"), ("slow", "Failed"), ("b", "Completed")]
+        assert job["BestTrainingJob"]["TunedHyperParameters"] == {"kind": "a"}
 
 
 def test_a_stopped_tuning_job_stops_its_training_jobs_and_can_be_deleted(sagemaker: Any, bucket: str) -> None:

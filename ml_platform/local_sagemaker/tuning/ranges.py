@@ -51,7 +51,7 @@ class Interval:
         margin = 0.5 if self.whole and self.scale not in ("Logarithmic", "ReverseLogarithmic") else 0.0
         low, high = scale.forward(self.low - margin), scale.forward(self.high + margin)
         value = min(max(scale.back(low + position * (high - low)), self.low), self.high)
-        return str(round(value)) if self.whole else repr(float(value))
+        return str(math.floor(value + 0.5)) if self.whole else repr(float(value))
 
     def coordinates(self, position: float) -> tuple[float, ...]:
         """Return where a model of the objective sees a position."""

@@ -1,7 +1,8 @@
 """Which point a tuning job tries next: at random, in a grid, or where a model of the objective expects most. Pure."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from ml_platform.local_sagemaker.tuning.ranges import Point, Space
 
@@ -15,13 +16,17 @@ ATTEMPTS = 50
 
 def random_point(space: Space, rng: random.Random, tried: Sequence[Point]) -> Point:
     """Return a point whose values were not tried yet, if one is found."""
+    return next(_random_points(space, rng, tried))
+
+
+def _random_points(space: Space, rng: random.Random, tried: Sequence[Point]) -> Iterator[Point]:
     known = [space.values_at(point) for point in tried]
-    point: Point = ()
-    for _ in range(ATTEMPTS):
-        point = tuple(rng.random() for _ in space.parameters)
-        if space.values_at(point) not in known:
-            break
-    return point
+    while True:
+        for _ in range(ATTEMPTS):
+            point = tuple(rng.random() for _ in space.parameters)
+            if space.values_at(point) not in known:
+                break
+        yield point
 
 
 def bayesian_point(space: Space, rng: random.Random, results: Results) -> Point:
@@ -34,7 +39,7 @@ def bayesian_point(space: Space, rng: random.Random, results: Results) -> Point:
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import Matern
 
-    candidates = [random_point(space, rng, list(results)) for _ in range(CANDIDATES)]
+    candidates = list(islice(_random_points(space, rng, list(results)), CANDIDATES))
     # What still runs counts as average, so that parallel jobs do not all go to the same place.
     average = sum(seen.values()) / len(seen)
     values = np.array([average if value is None else value for value in results.values()])
