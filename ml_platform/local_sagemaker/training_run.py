@@ -83,6 +83,8 @@ def request_stop(service: Service, name: str) -> None:
 def resume_lost(service: Service, body: Body) -> bool:
     """Let a job whose instances are lost go on when SageMaker would; return whether it does."""
     name = body["TrainingJobName"]
+    # Nobody knows how long its last status lasted: that time is neither billed nor part of MaxRuntimeInSeconds.
+    end_attempt(service, name, at=body["LastModifiedTime"])
     if not _may_resume(body):
         return False
     if body.get("EnableManagedSpotTraining"):

@@ -52,9 +52,10 @@ def begin_attempt(service: Service, name: str) -> None:
     service.store.change(KIND, name, edit)
 
 
-def end_attempt(service: Service, name: str) -> None:
-    """Note that the instances are gone, for now or for good."""
-    service.store.change(KIND, name, lambda body: _close_attempt(body, service.clock.timestamp()))
+def end_attempt(service: Service, name: str, at: float | None = None) -> None:
+    """Note that the instances are gone since a time, or now."""
+    ended = service.clock.timestamp() if at is None else at
+    service.store.change(KIND, name, lambda body: _close_attempt(body, ended))
 
 
 def finish(service: Service, name: str, secondary: str, reason: str | None = None, **members: Any) -> None:
@@ -81,7 +82,7 @@ def finish(service: Service, name: str, secondary: str, reason: str | None = Non
 def _close_attempt(body: dict[str, Any], now: float) -> None:
     began = body.pop("_AttemptStart", None)
     if began is not None:
-        body["_Trained"] = body.get("_Trained", 0.0) + now - began
+        body["_Trained"] = body.get("_Trained", 0.0) + max(0.0, now - began)
 
 
 def _seconds(body: dict[str, Any]) -> tuple[int | None, int | None]:

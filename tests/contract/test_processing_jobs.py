@@ -214,15 +214,14 @@ def test_jobs_are_listed_by_status(sagemaker: Any) -> None:
     assert [job["ProcessingJobName"] for job in page["ProcessingJobSummaries"]] == [request["ProcessingJobName"]]
 
 
-@pytest.mark.parametrize("runner", ["auto", "plain"])
 def test_a_killed_stand_in_leaves_no_process_and_says_that_the_job_was_lost(
-    settings: Settings, images_file: Path, ground_services: str, tmp_path: Path, runner: str
+    settings: Settings, images_file: Path, ground_services: str, tmp_path: Path
 ) -> None:
     home, bucket = tmp_path / "stand-in", settings.bucket
     script = f"echo 1 > {ML}/processing/output/first; while sleep 0.05; do true; done"
     output = s3_output(f"s3://{bucket}/live", "Continuous")
     running_job, stopping = (processing_job(script, count=2, ProcessingOutputConfig=output) for _ in range(2))
-    with running(home, images_file, ground_services, "--runner", runner) as (process, sagemaker):
+    with running(home, images_file, ground_services, "--runner", "plain") as (process, sagemaker):
         for request in (running_job, stopping):
             sagemaker.create_processing_job(**request)
         wait_for(lambda: keys(bucket, "live"), bool)
