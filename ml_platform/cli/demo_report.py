@@ -15,7 +15,7 @@ from rich.table import Table
 from ml_platform.cli.console import out
 from ml_platform.core.settings import Settings
 
-STAGES = 10
+STAGES = 11
 
 
 @dataclass
@@ -33,6 +33,9 @@ class Facts:
     decision_reasons: list[str] = field(default_factory=list)
     retrained_by: str = ""
     batch_rows_scored: int = 0
+    rollout_rolled_back: bool = False
+    requests_failed_by_bad_variant: int = 0
+    rollback_reason: str = ""
     live_model_package: str = ""
 
 
@@ -116,6 +119,11 @@ def closing_table(settings: Settings, narrator: Narrator, facts: Facts) -> Table
     table.add_row("retrained by", facts.retrained_by, "Automation")
     table.add_row("challenger", figures(facts.challenger), f"{look}evaluation_report")
     table.add_row("champion, same rows", figures(facts.champion_on_challengers_window), "")
+    table.add_row(
+        "bad rollout",
+        f"rolled back, {facts.requests_failed_by_bad_variant} requests failed meanwhile",
+        f"{look}live_endpoint",
+    )
     table.add_row("live now", facts.live_model_package.rsplit(":", 1)[-1], "ml-platform status")
     table.caption = f"make dev, then http://127.0.0.1:{settings.dagster_port}"
     table.caption_justify = "left"

@@ -7,11 +7,13 @@ from dagster import DagsterInstance
 
 from ml_platform.aws import model_packages
 from ml_platform.aws.manifests import Manifests
+from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.batch.run import BatchScores
 from ml_platform.cli.demo_home import HISTORY_DAYS, LIVE_DAYS, MATURING_DAYS
 from ml_platform.cli.demo_report import Facts, Narrator, figures
-from ml_platform.cli.runs import Run, Runs
+from ml_platform.cli.local_faults import add_fault, clear_fault
+from ml_platform.cli.runs import Run, RunFailedError, Runs
 from ml_platform.cli.traffic import Tally, features_of_day, replay_day, steady_client
 from ml_platform.components import payments
 from ml_platform.core import names
@@ -26,6 +28,7 @@ from ml_platform.registry import lookup, model_package
 from ml_platform.scoring.transaction import Scorer
 
 MODEL = "card_fraud"
+THIRD_SEED = 11
 DAILY_ASSETS = tuple(key.to_user_string() for key in payments.DAILY)
 
 
@@ -68,6 +71,8 @@ class Story:
             self.retrain()
         with self.narrator.stage("second_deployment", "The challenger goes live under a steady client"):
             self.deploy_under_traffic(live_from)
+        with self.narrator.stage("bad_rollout", "A third model passes the gate, but its server fails under traffic"):
+            self.survive_bad_rollout(live_from)
         self.facts.requests_sent, self.facts.requests_failed = self.tally.sent, self.tally.failed
         self.expect(not self.tally.failed, f"{self.tally.failed} requests failed: {'; '.join(self.tally.errors)}")
 
@@ -178,6 +183,37 @@ class Story:
         self.narrator.say(f"challenger: {figures(self.facts.challenger)}")
         self.narrator.say(f"champion on the same rows: {figures(self.facts.champion_on_challengers_window)}")
         self.expect(not runs[0].blocked_by(), f"The challenger did not pass: {'; '.join(evidence.failures)}.")
+
+    def survive_bad_rollout(self, day: int) -> None:
+        """Roll out a package whose server answers with errors: the canary's alarm must bring the champion back."""
+        region, champion = self.settings.region, self.facts.live_model_package
+        run = self.runs.materialize(
+            self.stage_keys(TRAINING_STAGE[1:]), ops={f"{MODEL}__model_candidate": {"config": {"seed": THIRD_SEED}}}
+        )
+        evidence = self.manifests.read("evaluation_report", PromotionEvidence)
+        self.expect(not run.blocked_by(), f"The third model did not pass the gate: {'; '.join(evidence.failures)}.")
+        package = self.manifests.read("model_package", ModelPackage)
+        model_package.approve(region, package.arn, by="demo", reason="passed the gate; its server is about to fail")
+        endpoint = names.endpoint(MODEL)
+        fault = add_fault("error-response", f"{endpoint}/{endpoint}-v{package.version}-*", {"status": 500})
+        (features,) = features_of_day(self.settings, self.day(day), 1)
+        tally = Tally()
+        try:
+            with steady_client(self.scorer, features, tally):
+                self.runs.tick("approved_package_goes_live")
+        except RunFailedError as error:
+            self.facts.rollback_reason = str(error)
+        finally:
+            clear_fault(fault)
+        live = lookup.live_package(region, endpoint)
+        self.expect(live is not None and live.package.arn == champion, "The bad rollout did not come back.")
+        self.expect(bool(self.facts.rollback_reason), "The deployment claims success although it was rolled back.")
+        self.expect(tally.failed > 0, "The bad server was never asked, so nothing was proven.")
+        model_package.reject(region, package.arn, by="demo", reason="its server failed under traffic")
+        self.facts.rollout_rolled_back = True
+        self.facts.requests_failed_by_bad_variant = tally.failed
+        self.narrator.say(f"{tally.failed} of {tally.sent} requests failed before the alarm brought the champion back")
+        self.narrator.say(f"the platform says: {self.facts.rollback_reason}")
 
     def deploy_under_traffic(self, day: int) -> None:
         """Swap the model while a client sends without pause."""

@@ -19,8 +19,22 @@ PATH = "/_stand-in/faults"
 def run_add(kind: str, target: str, times: int | None, parameters: dict[str, Any]) -> None:
     """Add a fault."""
     given = {name: value for name, value in parameters.items() if value is not None}
-    answer = _ask("POST", PATH, {"kind": kind, "target": target, "times": times, "parameters": given})
-    out.print(f"Fault {answer['ids'][0]} waits. `ml-platform local fault clear` removes it.")
+    number = add_fault(kind, target, given, times)
+    out.print(f"Fault {number} waits. `ml-platform local fault clear` removes it.")
+
+
+def add_fault(kind: str, target: str, parameters: dict[str, Any], times: int | None = None) -> int:
+    """Let something go wrong from now on, ``times`` times or until it is cleared; return the fault's number."""
+    answer = _ask("POST", PATH, {"kind": kind, "target": target, "times": times, "parameters": parameters})
+    number: int = answer["ids"][0]
+    return number
+
+
+def clear_fault(number: int | None) -> int:
+    """Remove one fault, or all; return how many there were."""
+    answer = _ask("DELETE", PATH if number is None else f"{PATH}/{number}")
+    removed: int = answer["removed"]
+    return removed
 
 
 def run_list(*, as_json: bool) -> None:
@@ -43,8 +57,7 @@ def run_list(*, as_json: bool) -> None:
 
 def run_clear(number: int | None) -> None:
     """Remove one fault or all of them."""
-    answer = _ask("DELETE", PATH if number is None else f"{PATH}/{number}")
-    out.print(f"Removed: {answer['removed']}")
+    out.print(f"Removed: {clear_fault(number)}")
 
 
 def _ask(method: str, path: str, document: Any = None) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class CandidateConfig(dg.Config):
 
     shuffle_labels: bool = False
     """Leakage probe: fit on permuted labels. The gate must stop such a candidate."""
+    seed: int | None = None
+    """Another seed than the declared one."""
 
 
 def build_training_set(model: ModelSettings) -> dg.AssetsDefinition:
@@ -84,7 +86,7 @@ def build_model_candidate(model: ModelSettings, training_set: dg.AssetsDefinitio
             model.name,
             feature_store.training_set(model.name),
             model_parameters=model.training.model_parameters,
-            seed=model.training.seed,
+            seed=model.training.seed if config.seed is None else config.seed,
             shuffle_labels=config.shuffle_labels,
         )
         sagemaker.manifests(model.name).write("model_candidate", candidate)
