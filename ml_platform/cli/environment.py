@@ -20,6 +20,7 @@ def local_environment(settings: Settings) -> dict[str, str]:
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://{LOOPBACK}:{settings.sagemaker_port}",
         # Alarms on what endpoints emit: emulators do not evaluate them, or ignore dimensions.
         "AWS_ENDPOINT_URL_CLOUDWATCH": f"http://{LOOPBACK}:{settings.sagemaker_port}",
+        "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": f"http://{LOOPBACK}:{settings.sagemaker_port}",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": settings.region,

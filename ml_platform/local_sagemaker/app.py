@@ -97,9 +97,8 @@ class App:
         target = headers.get("x-amz-target", "")
         if method == "POST" and target.startswith(autoscaling.TARGET_PREFIX):
             return await autoscaling.answer(service, target, body)
-        if method == "POST" and path == "/":
-            return await protocol.answer(service, headers.get("x-amz-target", ""), body)
-        return Reply(404, b"")
+        known = method == "POST" and path == "/"
+        return await protocol.answer(service, target, body) if known else Reply(404, b"")
 
 
 def _is_local(client: tuple[str, int] | None) -> bool:

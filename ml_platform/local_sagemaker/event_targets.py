@@ -37,8 +37,8 @@ class Targets:
             UndeliverableError: When this target will never take it.
             BotoCoreError: When the service cannot be reached at present.
         """
-        service = str(target["Arn"]).split(":")[2:3]
-        sender = self._senders.get(*service) if service else None
+        service = (str(target["Arn"]).split(":") + [""] * 3)[2]
+        sender = self._senders.get(service)
         if sender is None:
             raise UndeliverableError("only SQS and SNS targets are served here")
         try:

@@ -26,6 +26,14 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 LOG_LINES = 20
 
+OWN_SERVICES = {
+    "sagemaker": "_SAGEMAKER",
+    "sagemaker-runtime": "_SAGEMAKER_RUNTIME",
+    "cloudwatch": "_CLOUDWATCH",
+    "application-autoscaling": "_APPLICATION_AUTO_SCALING",
+}
+"""What the stand-in serves: boto3's name -> ending of boto3's variable for its address."""
+
 Images = dict[str, dict[str, list[str]]]
 """Image URI -> role (``train``, ``serve``, ``process``) -> argument list."""
 Process: TypeAlias = "subprocess.Popen[bytes]"
@@ -103,7 +111,7 @@ class StandIn:
         sagemaker = f"http://{LOOPBACK}:{self.port}"
         return {
             "": f"http://{LOOPBACK}:{self.ground_port}",
-            **dict.fromkeys(("_SAGEMAKER", "_SAGEMAKER_RUNTIME", "_CLOUDWATCH"), sagemaker),
+            **dict.fromkeys(OWN_SERVICES.values(), sagemaker),
         }
 
     def session(self) -> boto3.Session:
@@ -112,8 +120,7 @@ class StandIn:
 
     def client(self, service: str, **options: Any) -> Any:
         """Return a boto3 client that talks to these services, whatever the environment says."""
-        urls = self.endpoint_urls
-        url = urls.get(f"_{service.upper().replace('-', '_')}", urls[""])
+        url = self.endpoint_urls[OWN_SERVICES.get(service, "")]
         return self.session().client(service, endpoint_url=url, **options)  # type: ignore[call-overload]
 
     def create_bucket(self) -> str:

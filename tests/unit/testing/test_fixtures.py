@@ -59,6 +59,7 @@ def test_a_fault_is_for_one_test(sagemaker_stand_in):
 
 
 def test_the_next_one_has_none(sagemaker_stand_in):
+    assert sagemaker_stand_in.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
     assert sagemaker_stand_in.faults.list() == []
     assert boto3.client("sagemaker").list_models()["Models"]
 """
