@@ -5,6 +5,7 @@ who do not use the platform. S3 and CloudWatch Logs are not here: they come from
 
 ``service`` is the state every operation gets; ``protocol`` and ``validation`` speak AWS JSON 1.1 after botocore's own
 service model; ``training``, ``transform``, ``models``, ``registry``, ``tags`` and ``hosting`` hold the operations;
-``cloudwatch`` and ``autoscaling`` are the two other services that endpoints need; ``containers`` runs an image's
-command as a process that sees ``/opt/ml``.
+``cloudwatch`` and ``autoscaling`` are the two other services that endpoints need; ``model_cards``, ``lineage``,
+``search``, ``tuning`` and ``pipelines`` hold what surrounds them; ``containers`` runs an image's command as a process
+that sees ``/opt/ml``.
 """
