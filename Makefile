@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Our virtual environment must not see packages of another one.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: menu setup demo dev test test-loop lint types check handbook bench-tax bench-standin synth clean
+.PHONY: menu setup demo dev test test-loop lint types check handbook synth clean
 
 menu:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -52,11 +52,8 @@ check: lint types test ## Everything CI runs
 handbook: $(INSTALLED) ## The Fraud Detection Handbook's data and figures: make handbook DATA=<parquet>
 	$(BIN)/ml-platform handbook --data "$(or $(DATA),$(error Say which data: make handbook DATA=path/to/handbook_transactions.parquet))"
 
-bench-tax: $(INSTALLED) ## What the platform costs against one plain script doing the same work
-	$(BIN)/python -m bench.tax
-
-bench-standin: $(INSTALLED) ## What the SageMaker stand-in costs: invocations, full lists, start-up, memory
-	$(BIN)/python -m bench.standin
+bench-%: $(INSTALLED) ## bench-tax: the platform against one plain script; bench-standin: what the stand-in costs
+	$(BIN)/python -m bench.$*
 
 synth: $(TEMPLATES) ## Synthesize the AWS stacks; no account and no node needed
 

@@ -28,7 +28,8 @@ from ml_platform.registry import lookup, model_package
 from ml_platform.scoring.transaction import Scorer
 
 MODEL = "card_fraud"
-THIRD_SEED = 11
+THIRD_SEED = 12
+"""Another seed than the declared one gives another model on the same data, about as good."""
 DAILY_ASSETS = tuple(key.to_user_string() for key in payments.DAILY)
 
 
