@@ -20,9 +20,10 @@ from ml_platform.defs.model_graph import TRAINING_STAGE
 from ml_platform.features.training_set_spec import TrainingSetManifest
 from ml_platform.training.run import Candidate
 from tests.builders import a_model, some_training
-from tests.loop.conftest import DAILY_ASSETS, LIVE_FROM, MODEL, World
+from tests.loop.conftest import DAILY_ASSETS, LIVE_FROM, World
 
 ROOT = Path(__file__).resolve().parents[2]
+MODEL = "failing_fraud"
 BROKEN = "loop_broken"
 
 

@@ -10,6 +10,7 @@ import pytest
 from ml_platform.aws import clients
 from ml_platform.cli.runs import Run
 from ml_platform.cli.traffic import Tally, features_of_day, replay_day
+from ml_platform.components.model_pipeline import ModelPipeline
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
 from ml_platform.defs.model_graph import MONITORING_STAGE, TRAINING_STAGE
@@ -22,10 +23,12 @@ from ml_platform.registry.lookup import LivePackage
 from ml_platform.resources.artifacts import load_model
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.scoring.transaction import Scorer
-from tests.loop.conftest import DAILY_ASSETS, LIVE_FROM, MODEL, World
+from tests.builders import a_model
+from tests.loop.conftest import DAILY_ASSETS, LIVE_FROM, World
 
 LIVE_DAYS = 1
 MATURED = LIVE_FROM + LIVE_DAYS + 14
+MODEL = "loop_fraud"
 GROUP = names.model_package_group(MODEL)
 ENDPOINT = names.endpoint(MODEL)
 APPROVAL, DECISION = "approved_package_goes_live", "operating_decision_retrains"
@@ -62,6 +65,11 @@ def training_jobs(world: World) -> set[str]:
 
 
 # History to champion
+
+
+@pytest.fixture(scope="module")
+def models() -> list[ModelPipeline]:
+    return [a_model(MODEL)]
 
 
 @pytest.fixture(scope="module")
