@@ -93,14 +93,16 @@ class Deployments:
             reason = str(error)
         else:
             self.live[name].switch(fleet)
-            self._store(name, ServedBefore=None)
+            self._store(name, touch=False, ServedBefore=None)
         pending = record.get("Pending")
         if pending and pending.get("Shifted") and pending["Plan"]["identity"] != record["Plan"]["identity"]:
             await self._undo_interrupted(name, pending.get("DeploymentConfig"))
         elif pending:
             await self._update(name)
         else:
-            self._settle(name, serves=name in self.live, reason=reason)
+            # A restart of the stand-in is nothing that AWS would show as a change of the endpoint.
+            as_it_was = status in SERVING and name in self.live
+            self._settle(name, serves=name in self.live, reason=reason, touch=not as_it_was)
 
     async def _create(self, name: str) -> None:
         fleet = self._fleet(name, self._record(name)["Plan"])
@@ -199,14 +201,16 @@ class Deployments:
         live = self.live.pop(name, None)
         return live.retire() if live else None
 
-    def _settle(self, name: str, *, serves: bool, reason: str | None = None) -> None:
+    def _settle(self, name: str, *, serves: bool, reason: str | None = None, touch: bool = True) -> None:
         """End a deployment: in service on whatever serves, or failed. A reason survives in either case."""
         status = "InService" if serves else "Failed"
-        self._store(name, EndpointStatus=status, FailureReason=reason and reason[:MAX_REASON], Pending=None)
+        self._store(
+            name, touch=touch, EndpointStatus=status, FailureReason=reason and reason[:MAX_REASON], Pending=None
+        )
 
-    def _store(self, name: str, **members: Any) -> None:
-        now = self._service.clock.timestamp()
-        self._service.store.update(KIND, name, LastModifiedTime=now, **members)
+    def _store(self, name: str, *, touch: bool = True, **members: Any) -> None:
+        changed = {"LastModifiedTime": self._service.clock.timestamp()} if touch else {}
+        self._service.store.update(KIND, name, **changed, **members)
 
     def _record(self, name: str) -> dict[str, Any]:
         record = self._service.store.get(KIND, name)

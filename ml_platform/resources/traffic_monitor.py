@@ -32,11 +32,14 @@ class TrafficMonitor(PlatformResource):
     """Reads what the endpoint recorded. Statistics and decisions are those of ``monitoring``."""
 
     def live(self, model: str) -> "LivePackage":
-        """Return what the model's endpoint serves.
+        """Return what the model's endpoint serves, since when its deployment recorded.
+
+        SageMaker's own time moves with any later touch, such as a change of weights.
 
         Raises:
             EndpointError: When it serves nothing.
         """
+        from ml_platform.deployment.rollout import LiveEndpoint
         from ml_platform.registry import lookup
 
         live = lookup.live_package(self.settings.region, names.endpoint(model))
@@ -44,6 +47,9 @@ class TrafficMonitor(PlatformResource):
             raise EndpointError(
                 f"{model} has no live endpoint, so there is no traffic. Materialize {model}/live_endpoint."
             )
+        deployed = self.manifests(model).find("live_endpoint", LiveEndpoint)
+        if deployed is not None and deployed.config == live.config:
+            return live.model_copy(update={"since": deployed.since})
         return live
 
     def capture_hour(self, model: str, hour: datetime) -> "CaptureBatch":

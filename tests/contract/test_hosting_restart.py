@@ -71,9 +71,12 @@ def test_endpoints_serve_again_and_captures_are_kept(
     account.s3.delete_object(Bucket=account.bucket, Key=f"models/{config}.tar.gz")
     for _ in range(50):
         account.invoke(endpoint)
+    before = account.describe(endpoint)
     restartable.end(number)
     restartable.start()
-    assert account.describe(endpoint)["EndpointStatus"] == "InService"
+    after = account.describe(endpoint)
+    assert after["EndpointStatus"] == "InService"
+    assert after["LastModifiedTime"] == before["LastModifiedTime"]
     assert account.invoke(endpoint) == "first"
 
     def captured() -> int:
