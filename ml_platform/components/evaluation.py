@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ml_platform.components.automation import when_upstream_is_good
-from ml_platform.components.metadata import numbers, picture, rows, sentence
+from ml_platform.components.metadata import numbers, picture, rows, sentence, told
 from ml_platform.components.settings import ModelSettings
 from ml_platform.evaluation import plots
 from ml_platform.resources.feature_store import FeatureStore
@@ -54,6 +54,7 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
                 dg.AssetCheckResult(
                     check_name=PROMOTION_CHECK,
                     passed=evidence.verdict.passed,
+                    description=told(evidence.failures),
                     metadata={
                         "reasons": sentence(evidence.failures),
                         "candidate": evidence.candidate_fingerprint,

@@ -33,7 +33,12 @@ def reasons(failures: tuple[str, ...] | list[str]) -> dg.MarkdownMetadataValue:
 
 def sentence(failures: tuple[str, ...] | list[str]) -> dg.TextMetadataValue:
     """Reasons of a verdict for a check: its page shows text, but hides any Markdown behind a link."""
-    return dg.MetadataValue.text("; ".join(failures) or "no reason against")
+    return dg.MetadataValue.text(told(failures))
+
+
+def told(failures: tuple[str, ...] | list[str]) -> str:
+    """Reasons of a verdict in one line, for the description that a check's history shows."""
+    return "; ".join(failures) or "no reason against"
 
 
 def numbers(values: Mapping[str, float | int | None]) -> dict[str, float | int]:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from ml_platform.components import payments
 from ml_platform.components.automation import every_hour
-from ml_platform.components.metadata import numbers, picture, reasons, rows, sentence
+from ml_platform.components.metadata import numbers, picture, reasons, rows, sentence, told
 from ml_platform.components.settings import ModelSettings
 from ml_platform.core.settings import Settings
 from ml_platform.resources.traffic_monitor import TrafficMonitor
@@ -61,6 +61,7 @@ def build_captured_traffic(model: ModelSettings, live_endpoint: dg.AssetsDefinit
                 dg.AssetCheckResult(
                     check_name="captured_requests_can_be_read",
                     passed=not batch.rejected,
+                    description=told(batch.rejected),
                     metadata={"reasons": sentence(batch.rejected), "rejected": len(batch.rejected)},
                 )
             ],
@@ -105,6 +106,7 @@ def build_drift_report(model: ModelSettings, captured_traffic: dg.AssetsDefiniti
                     check_name="live_traffic_resembles_the_baseline",
                     passed=report.verdict.passed,
                     severity=dg.AssetCheckSeverity.WARN,
+                    description=told(report.failures),
                     metadata={"reasons": sentence(report.failures), **chart, "drifted_signals": len(report.alerts)},
                 )
             ],
@@ -160,6 +162,7 @@ def build_performance_report(model: ModelSettings, captured_traffic: dg.AssetsDe
                     check_name="performance_holds_on_matured_labels",
                     passed=report.verdict.passed,
                     severity=dg.AssetCheckSeverity.ERROR if report.judged else dg.AssetCheckSeverity.WARN,
+                    description=told(report.failures),
                     metadata={"reasons": sentence(report.failures), **figures},
                 )
             ],

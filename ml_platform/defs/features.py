@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import dagster as dg
 
 from ml_platform.components import payments
-from ml_platform.components.metadata import rows, sentence
+from ml_platform.components.metadata import rows, sentence, told
 from ml_platform.defs.ingestion import fraud_labels, transactions
 from ml_platform.defs.partitions import daily, days_of
 from ml_platform.resources.feature_store import FeatureStore
@@ -77,6 +77,7 @@ def online_features(context: dg.AssetExecutionContext, feature_store: FeatureSto
             dg.AssetCheckResult(
                 check_name="online_equals_offline",
                 passed=parity.verdict.passed,
+                description=told(parity.verdict.failures),
                 metadata={"reasons": sentence(parity.verdict.failures), "values_compared": parity.values},
             )
         ],

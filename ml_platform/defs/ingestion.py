@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ml_platform.components import payments
-from ml_platform.components.metadata import rows, sentence
+from ml_platform.components.metadata import rows, sentence, told
 from ml_platform.core.verdict import Verdict
 from ml_platform.defs.partitions import daily, days_of
 from ml_platform.resources.payments import PaymentsSource
@@ -48,6 +48,7 @@ def transactions(context: dg.AssetExecutionContext, payments_source: PaymentsSou
                 check_name="quarantine_is_small",
                 passed=verdict.passed,
                 severity=dg.AssetCheckSeverity.WARN,
+                description=told(verdict.failures),
                 metadata={"reasons": sentence(verdict.failures), "quarantined_percent": quarantined_percent},
             )
         ],
