@@ -1,6 +1,6 @@
 """What runs by the clock: yesterday's payments and features, monitoring, and the weekly retraining. All UTC."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -30,9 +30,12 @@ def daily_payments(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     default_status=RUNNING,
     execution_timezone="UTC",
 )
-def daily_monitoring(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Six in the morning: drift, performance and decision of every model that has an endpoint."""
-    yield from _one_run_per_model(context, MONITORING_STAGE, "daily monitoring")
+def daily_monitoring(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Six in the morning: drift, performance and decision of every model whose traffic has been captured."""
+    models = [model for model in models_in(context.repository_def) if _has_traffic(context, model)]
+    yield from _one_run_per_model(context, models, MONITORING_STAGE, "daily monitoring")
+    if not models:
+        yield dg.SkipReason("No model's traffic has been captured yet, so there is nothing to monitor.")
 
 
 @dg.schedule(
@@ -43,14 +46,19 @@ def daily_monitoring(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRe
 )
 def weekly_retraining(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Monday at three: a new candidate of every model, judged by the gate."""
-    yield from _one_run_per_model(context, TRAINING_STAGE, "weekly retraining")
+    yield from _one_run_per_model(context, models_in(context.repository_def), TRAINING_STAGE, "weekly retraining")
+
+
+def _has_traffic(context: dg.ScheduleEvaluationContext, model: str) -> bool:
+    captured = dg.AssetKey([model, "captured_traffic"])
+    return context.instance.get_latest_materialization_event(captured) is not None
 
 
 def _one_run_per_model(
-    context: dg.ScheduleEvaluationContext, stage: tuple[str, ...], reason: str
+    context: dg.ScheduleEvaluationContext, models: Sequence[str], stage: tuple[str, ...], reason: str
 ) -> Iterator[dg.RunRequest]:
     instant: datetime = context.scheduled_execution_time
-    for model in models_in(context.repository_def):
+    for model in models:
         yield dg.RunRequest(
             run_key=f"{model}-{instant:%Y%m%dT%H%M}",
             asset_selection=stage_of(model, stage),

@@ -1,5 +1,6 @@
 """Schedules ask for the right runs: ticked on a real instance, with the instant they would have been due."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -10,6 +11,13 @@ from ml_platform.defs.schedules import REASON_TAG
 
 MONDAY = datetime(2026, 3, 30, 3, 0, tzinfo=UTC)
 DAILY = {"transactions", "fraud_labels", "card_activity", "terminal_risk", "online_features"}
+
+
+@pytest.fixture
+def stored() -> Iterator[DagsterInstance]:
+    """An instance on disk: a schedule that reads events opens it anew, from its reference."""
+    with dg.instance_for_test() as instance:
+        yield instance
 
 
 def tick(definitions: dg.Definitions, instance: DagsterInstance, schedule: str, due: datetime) -> list[dg.RunRequest]:
@@ -62,15 +70,24 @@ def test_weekly_retraining_asks_for_one_run_per_model(definitions: dg.Definition
 
 
 def test_daily_monitoring_asks_for_the_reports_and_the_decision(
-    definitions: dg.Definitions, instance: DagsterInstance
+    definitions: dg.Definitions, stored: DagsterInstance
 ) -> None:
-    (request,) = tick(definitions, instance, "daily_monitoring", datetime(2026, 3, 30, 6, tzinfo=UTC))
+    stored.report_runless_asset_event(
+        dg.AssetMaterialization(["card_fraud", "captured_traffic"], partition="2026-03-30-05:00")
+    )
+    (request,) = tick(definitions, stored, "daily_monitoring", datetime(2026, 3, 30, 6, tzinfo=UTC))
     assert [key.to_user_string() for key in request.asset_selection or ()] == [
         "card_fraud/drift_report",
         "card_fraud/performance_report",
         "card_fraud/operating_decision",
     ]
     assert request.tags[REASON_TAG] == "daily monitoring"
+
+
+def test_daily_monitoring_leaves_a_model_without_traffic_alone(
+    definitions: dg.Definitions, stored: DagsterInstance
+) -> None:
+    assert tick(definitions, stored, "daily_monitoring", datetime(2026, 3, 30, 6, tzinfo=UTC)) == []
 
 
 def test_the_same_instant_has_the_same_run_key_and_the_next_one_another(
