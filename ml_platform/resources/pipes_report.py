@@ -6,7 +6,7 @@ import dagster as dg
 
 from ml_platform.aws.job_kinds import JobKind
 from ml_platform.aws.job_lifecycle import Job
-from ml_platform.resources.sagemaker_prices import LIST_PRICES, PriceTable
+from ml_platform.resources.sagemaker_prices import INDICATIVE_PRICES, PriceTable
 
 _CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 
@@ -19,7 +19,7 @@ def console_url(kind: JobKind, region: str, job: Job) -> str:
 
 
 def job_metadata(
-    kind: JobKind, region: str, job: Job, *, adopted: bool, prices: PriceTable = LIST_PRICES
+    kind: JobKind, region: str, job: Job, *, adopted: bool, prices: PriceTable = INDICATIVE_PRICES
 ) -> dict[str, Any]:
     """Return what people look at; a figure that is not known is left out.
 
@@ -34,7 +34,7 @@ def job_metadata(
     optional = {
         "billable_seconds": job.billable_seconds or None,
         "estimated_cost_usd": round(cost, 6) if cost else None,
-        "prices_noted_on": prices.noted_on.isoformat() if cost else None,
+        "price_source": prices.source if cost else None,
         "spot_interruptions": job.interruptions or None,
         "failure_reason": job.failure_reason,
     }

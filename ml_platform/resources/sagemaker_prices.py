@@ -1,11 +1,11 @@
-"""What a SageMaker job costs, roughly: on-demand list prices by instance type, with the date they were noted.
+"""What a SageMaker job costs, roughly: indicative on-demand prices by instance type.
 
-An estimate for people who look at a run, not a bill: no discounts, no storage, no other regions.
+They were not looked up in AWS's price list, and every run that shows an estimate says so. Not a bill in any case: no
+discounts, no storage, no other regions. Hand ``estimate`` a table of your own to have figures you can answer for.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from types import MappingProxyType
 
 
@@ -14,7 +14,8 @@ class PriceTable:
     """Prices of an instance hour in one region."""
 
     region: str
-    noted_on: date
+    source: str
+    """Where the prices come from, shown beside every estimate."""
     usd_per_hour: Mapping[str, float] = field(default_factory=dict)
 
     def estimate(self, region: str, instance_type: str, instance_count: int, seconds: int) -> float | None:
@@ -23,9 +24,9 @@ class PriceTable:
         return None if price is None else price * instance_count * seconds / 3600
 
 
-LIST_PRICES = PriceTable(
+INDICATIVE_PRICES = PriceTable(
     region="us-east-1",
-    noted_on=date(2025, 1, 15),
+    source="indicative us-east-1 prices, not looked up in AWS's price list",
     usd_per_hour=MappingProxyType(
         {
             "ml.t3.medium": 0.05,

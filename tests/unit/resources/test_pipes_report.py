@@ -7,9 +7,9 @@ import pytest
 from ml_platform.aws.job_kinds import KINDS, KindName
 from ml_platform.aws.job_lifecycle import Job
 from ml_platform.resources.pipes_report import console_url, job_metadata
-from ml_platform.resources.sagemaker_prices import LIST_PRICES
+from ml_platform.resources.sagemaker_prices import INDICATIVE_PRICES
 
-REGION = LIST_PRICES.region
+REGION = INDICATIVE_PRICES.region
 
 
 def a_job(**overrides: Any) -> Job:
@@ -29,10 +29,10 @@ def shown(job: Job, region: str = REGION) -> dict[str, Any]:
     return job_metadata(KINDS["training"], region, job, adopted=False)
 
 
-def test_a_cost_is_instances_times_time_times_price_of_a_dated_table() -> None:
+def test_a_cost_is_instances_times_time_times_price_and_names_its_source() -> None:
     metadata = shown(a_job())
     assert metadata["estimated_cost_usd"] == pytest.approx(0.115)
-    assert metadata["prices_noted_on"] == LIST_PRICES.noted_on.isoformat()
+    assert metadata["price_source"] == INDICATIVE_PRICES.source
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_cost_is_instances_times_time_times_price_of_a_dated_table() -> None:
     ],
 )
 def test_without_price_or_time_there_is_no_estimate(job: Job, region: str) -> None:
-    assert not {"estimated_cost_usd", "prices_noted_on"} & shown(job, region).keys()
+    assert not {"estimated_cost_usd", "price_source"} & shown(job, region).keys()
 
 
 def test_interruptions_and_reasons_are_shown_when_there_are_any() -> None:
