@@ -6,6 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SPARK := $(VENV)/.installed-spark
 # The CDK's packages contradict the platform's (python-dateutil, typeguard), so they live beside them.
 INFRA_VENV := .venv-infra
 TEMPLATES := infra/cdk.out/manifest.json
@@ -33,7 +34,7 @@ demo: $(INSTALLED) ## See the whole loop on this machine, in under five minutes
 dev: $(INSTALLED) ## Local services and Dagster's UI until Ctrl-C
 	@exec $(BIN)/ml-platform dev
 
-test: $(INSTALLED) $(TEMPLATES) ## Every test that needs no AWS account
+test: $(INSTALLED) $(SPARK) $(TEMPLATES) ## Every test that needs no AWS account
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not aws"
 
 test-loop: $(INSTALLED) ## The life-cycle tests only: a bad model is stopped, a bad rollout comes back
@@ -81,6 +82,11 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(call create_venv,$(VENV))
 	$(call install,$(VENV),requirements.lock)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(SPARK): $(INSTALLED) requirements-spark.lock
+	@echo "Installing Spark and a Java runtime into $(VENV) (0.6 GB, once)"
+	$(call install,$(VENV),requirements-spark.lock)
 	@touch $@
 
 $(INFRA_VENV)/.installed: infra/requirements.lock
