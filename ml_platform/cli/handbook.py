@@ -23,7 +23,7 @@ from ml_platform.core.errors import SourceDataError
 from ml_platform.core.settings import Settings
 
 if TYPE_CHECKING:
-    from ml_platform.features.training_set_spec import TrainingSetManifest
+    from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.ingestion.source import Source
     from ml_platform.modeling.metrics import ModelMetrics
 
@@ -67,9 +67,9 @@ def _own_settings(settings: Settings, data: Path) -> Settings:
 
 
 def _measure(settings: Settings) -> HandbookResult:
-    from ml_platform.features.compute import compute_features
-    from ml_platform.features.training_set import build_training_set
-    from ml_platform.features.training_set_spec import TrainingSetSpec
+    from ml_platform.features.offline.training_set import build_training_set
+    from ml_platform.features.offline.training_set_spec import TrainingSetSpec
+    from ml_platform.features.windows.compute import compute_features
     from ml_platform.ingestion.source import open_source
 
     store = ObjectStore.from_settings(settings)
@@ -128,7 +128,7 @@ def _ingest(source: "Source", store: ObjectStore, span: tuple[date, date]) -> tu
 
 
 def _fit_and_score(store: ObjectStore, manifest: "TrainingSetManifest") -> "ModelMetrics":
-    from ml_platform.features.training_set import read_split
+    from ml_platform.features.offline.training_set import read_split
     from ml_platform.modeling.hyperparameters import HyperParameters
     from ml_platform.modeling.metrics import measure
     from ml_platform.modeling.pipeline import FittedPipeline

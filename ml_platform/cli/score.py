@@ -65,8 +65,8 @@ def parse_transaction(text: str) -> Transaction:
 
 def look_up(settings: Settings, model: str, transaction: Transaction) -> Features:
     """Return the features that the model is served for a transaction now."""
-    from ml_platform.features.online import OnlineFeatures
-    from ml_platform.features.training_set_spec import TrainingSetManifest
+    from ml_platform.features.offline.training_set_spec import TrainingSetManifest
+    from ml_platform.features.online.reader import OnlineFeatures
 
     trained_on = Manifests(ObjectStore.from_settings(settings), model).read("training_set", TrainingSetManifest)
     online = OnlineFeatures(settings, trained_on.features, trained_on.spec.feature_service)

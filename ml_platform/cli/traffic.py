@@ -80,7 +80,7 @@ def _send(scorer: Scorer, features: Features, transaction_id: str, tally: Tally)
 
 
 def _requests_of(settings: Settings, day: date) -> Iterator[tuple[Features, str]]:
-    from ml_platform.features.online import OnlineFeatures
+    from ml_platform.features.online.reader import OnlineFeatures
     from ml_platform.ingestion.source import open_source
 
     online = OnlineFeatures(settings)

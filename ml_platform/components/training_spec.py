@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from ml_platform.components.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from ml_platform.features.training_set_spec import TrainingSetSpec
+    from ml_platform.features.offline.training_set_spec import TrainingSetSpec
 
 
 def training_set_spec(model: ModelSettings, as_of: datetime) -> "TrainingSetSpec":
     """Return the specification of a model's training set as of a midnight."""
-    from ml_platform.features.training_set_spec import TrainingSetSpec
+    from ml_platform.features.offline.training_set_spec import TrainingSetSpec
 
     windows = model.training
     return TrainingSetSpec(

@@ -10,11 +10,11 @@ from ml_platform.resources.platform import PlatformResource
 if TYPE_CHECKING:
     import polars as pl
 
-    from ml_platform.features.compute import TableReport
-    from ml_platform.features.lookup import Lookup
-    from ml_platform.features.materialization import MaterializationReport
-    from ml_platform.features.parity import ParityReport
-    from ml_platform.features.training_set_spec import TrainingSetManifest, TrainingSetSpec
+    from ml_platform.features.offline.lookup import Lookup
+    from ml_platform.features.offline.training_set_spec import TrainingSetManifest, TrainingSetSpec
+    from ml_platform.features.online.materialization import MaterializationReport
+    from ml_platform.features.online.parity import ParityReport
+    from ml_platform.features.windows.compute import TableReport
 
 
 class FeatureStore(PlatformResource):
@@ -22,31 +22,31 @@ class FeatureStore(PlatformResource):
 
     def compute_card_activity(self, first: date, last: date) -> "TableReport":
         """Compute and land the card features of these days."""
-        from ml_platform.features.compute import compute_card_activity
+        from ml_platform.features.windows.compute import compute_card_activity
 
         return compute_card_activity(self.store, first, last)
 
     def compute_terminal_risk(self, first: date, last: date) -> "TableReport":
         """Compute and land the terminal features of these days."""
-        from ml_platform.features.compute import compute_terminal_risk
+        from ml_platform.features.windows.compute import compute_terminal_risk
 
         return compute_terminal_risk(self.store, first, last)
 
     def materialize_online(self, day_end: datetime, days: int) -> "MaterializationReport":
         """Bring the newest feature rows before ``day_end`` into the online store."""
-        from ml_platform.features.materialization import materialize_online
+        from ml_platform.features.online.materialization import materialize_online
 
         return materialize_online(self.settings, day_end, days)
 
     def compare_stores(self, as_of: datetime, sample: int) -> "ParityReport":
         """Compare what the online store serves with what the offline store says, for a sample of keys."""
-        from ml_platform.features.parity import compare_online_with_offline
+        from ml_platform.features.online.parity import compare_online_with_offline
 
         return compare_online_with_offline(self.settings, self.store, as_of, sample=sample, seed=as_of.toordinal())
 
     def build_training_set(self, model: str, spec: "TrainingSetSpec") -> "TrainingSetManifest":
         """Build the training set, or find the one that these inputs already gave."""
-        from ml_platform.features.training_set import build_training_set
+        from ml_platform.features.offline.training_set import build_training_set
 
         manifest = build_training_set(self.settings, self.store, spec)
         self.manifests(model).write("training_set", manifest)
@@ -54,7 +54,7 @@ class FeatureStore(PlatformResource):
 
     def training_set(self, model: str) -> "TrainingSetManifest":
         """Return the model's training set, as its asset left it."""
-        from ml_platform.features.training_set_spec import TrainingSetManifest
+        from ml_platform.features.offline.training_set_spec import TrainingSetManifest
 
         return self.manifests(model).read("training_set", TrainingSetManifest)
 
@@ -71,7 +71,7 @@ class FeatureStore(PlatformResource):
 
     def newest_payments(self, service: str, features: tuple[str, ...], lookup: "Lookup", days: int) -> "pl.DataFrame":
         """Return the payments of the newest landed days, with the features a model wants."""
-        from ml_platform.features.lookup import point_in_time_features
+        from ml_platform.features.offline.lookup import point_in_time_features
         from ml_platform.features.store import feature_store
 
         last = self.newest_midnight().date() - timedelta(days=1)

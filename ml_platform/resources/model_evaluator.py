@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ml_platform.evaluation.evidence import PromotionEvidence
     from ml_platform.evaluation.gate import GatePolicy
-    from ml_platform.features.training_set_spec import TrainingSetManifest
+    from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.training.run import Candidate
 
 
@@ -41,7 +41,7 @@ class ModelEvaluator(PlatformResource):
         from ml_platform.evaluation.evidence import PromotionEvidence
         from ml_platform.evaluation.gate import decide
         from ml_platform.evaluation.report import EvaluationReport, Role, evaluate
-        from ml_platform.features.training_set import read_split
+        from ml_platform.features.offline.training_set import read_split
         from ml_platform.registry import lookup
 
         holdout = read_split(self.store, training_set, "holdout").to_pandas()

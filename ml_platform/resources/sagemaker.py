@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ml_platform.deployment.rollout import LiveEndpoint
     from ml_platform.deployment.rollout_plan import RolloutPolicy
     from ml_platform.evaluation.evidence import PromotionEvidence
-    from ml_platform.features.training_set_spec import TrainingSetManifest
+    from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.registry.lookup import LivePackage
     from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient, PipesSageMakerInvocation
     from ml_platform.training.run import Candidate

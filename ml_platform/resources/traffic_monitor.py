@@ -195,7 +195,7 @@ class TrafficMonitor(PlatformResource):
 
     def _labels_of(self, served: "pd.DataFrame", as_of: datetime) -> "pd.DataFrame":
         """Return the labels of the served payments that were known by then."""
-        from ml_platform.features.labels import labels_as_known
+        from ml_platform.features.labels.known import labels_as_known
 
         first = served["event_time"].min() if len(served) else as_of
         return labels_as_known(self.store, as_of, first.date(), as_of.date()).to_pandas()

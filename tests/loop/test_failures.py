@@ -17,7 +17,7 @@ from ml_platform.cli.runs import Run, RunFailedError
 from ml_platform.components.model_pipeline import ModelPipeline
 from ml_platform.core import names
 from ml_platform.defs.model_graph import TRAINING_STAGE
-from ml_platform.features.training_set_spec import TrainingSetManifest
+from ml_platform.features.offline.training_set_spec import TrainingSetManifest
 from ml_platform.training.run import Candidate
 from tests.builders import a_model, some_training
 from tests.loop.conftest import DAILY_ASSETS, LIVE_FROM, World

@@ -22,8 +22,8 @@ from ml_platform.aws.objects import ObjectStore
 from ml_platform.core.settings import Settings
 from ml_platform.defs.model_graph import TRAINING_STAGE
 from ml_platform.evaluation.evidence import PromotionEvidence
-from ml_platform.features.training_set import read_split
-from ml_platform.features.training_set_spec import TrainingSetManifest
+from ml_platform.features.offline.training_set import read_split
+from ml_platform.features.offline.training_set_spec import TrainingSetManifest
 from ml_platform.training.run import Candidate
 from tests.builders import platform, small_world
 from tests.loop.conftest import DAILY_ASSETS

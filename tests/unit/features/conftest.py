@@ -13,7 +13,7 @@ import pytest
 from ml_platform.aws import clients
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.core.settings import Settings
-from ml_platform.features.compute import compute_features
+from ml_platform.features.windows.compute import compute_features
 from tests.unit.features import worlds
 
 

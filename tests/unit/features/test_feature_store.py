@@ -14,11 +14,13 @@ import pytest
 from ml_platform.aws.tables import DailyTable
 from ml_platform.core import names
 from ml_platform.core.errors import FeatureError
-from ml_platform.features.labels import labels_as_known
-from ml_platform.features.lookup import point_in_time_features, references
-from ml_platform.features.materialization import materialize_online
-from ml_platform.features.online import OnlineFeatures, PaymentRequest
-from ml_platform.features.parity import compare_online_with_offline
+from ml_platform.features.labels.known import labels_as_known
+from ml_platform.features.offline.lookup import point_in_time_features, references
+from ml_platform.features.offline.training_set import build_training_set, read_split
+from ml_platform.features.offline.training_set_spec import TrainingSetManifest, TrainingSetSpec
+from ml_platform.features.online.materialization import materialize_online
+from ml_platform.features.online.parity import compare_online_with_offline
+from ml_platform.features.online.reader import OnlineFeatures, PaymentRequest
 from ml_platform.features.store import apply, feature_store
 from ml_platform.features.tables import (
     CARD_ACTIVITY,
@@ -29,8 +31,6 @@ from ml_platform.features.tables import (
     TERMINAL_FEATURES,
     TERMINAL_RISK,
 )
-from ml_platform.features.training_set import build_training_set, read_split
-from ml_platform.features.training_set_spec import TrainingSetManifest, TrainingSetSpec
 from tests.unit.features import worlds
 from tests.unit.features.conftest import World
 
@@ -308,9 +308,9 @@ import json, sys
 from datetime import datetime
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.core.settings import Settings
-from ml_platform.features.online import OnlineFeatures
-from ml_platform.features.training_set import build_training_set
-from ml_platform.features.training_set_spec import TrainingSetSpec
+from ml_platform.features.online.reader import OnlineFeatures
+from ml_platform.features.offline.training_set import build_training_set
+from ml_platform.features.offline.training_set_spec import TrainingSetSpec
 settings = Settings.load()
 spec = TrainingSetSpec.model_validate_json(sys.argv[1])
 manifest = build_training_set(settings, ObjectStore.from_settings(settings), spec)

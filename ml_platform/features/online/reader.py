@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 from ml_platform.core.settings import Settings
-from ml_platform.features.lookup import WHEN_ABSENT, lookup_instant, references
-from ml_platform.features.materialization import require_materialized
+from ml_platform.features.offline.lookup import WHEN_ABSENT, lookup_instant, references
+from ml_platform.features.online.materialization import require_materialized
 from ml_platform.features.store import feature_store
 from ml_platform.features.tables import MODEL_FEATURES, REQUEST_FEATURES
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from ml_platform.aws.objects import ObjectStore
-from ml_platform.features.labels import labels_as_known
-from ml_platform.features.targets import terminal_compromised
+from ml_platform.features.labels.known import labels_as_known
+from ml_platform.features.offline.targets import terminal_compromised
 from tests.unit.features import worlds
 
 EVENT = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -6,9 +6,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_platform.core.clock import midnight
-from ml_platform.features.lookup import Lookup
+from ml_platform.features.offline.lookup import Lookup
+from ml_platform.features.offline.targets import Target
 from ml_platform.features.tables import MODEL_FEATURES
-from ml_platform.features.targets import Target
 
 Split = Literal["train", "validation", "holdout"]
 LABEL = "label"

@@ -11,8 +11,8 @@ from ml_platform.aws.tables import DailyTable
 from ml_platform.core.errors import FeatureError
 from ml_platform.core.settings import Settings
 from ml_platform.core.verdict import Verdict
-from ml_platform.features.lookup import point_in_time_features
-from ml_platform.features.online import OnlineFeatures, PaymentRequest
+from ml_platform.features.offline.lookup import point_in_time_features
+from ml_platform.features.online.reader import OnlineFeatures, PaymentRequest
 from ml_platform.features.store import feature_store
 from ml_platform.features.tables import MODEL_FEATURES, TRANSACTIONS
 

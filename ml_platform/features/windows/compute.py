@@ -1,7 +1,7 @@
 """Compute the feature tables of some days from the ingested payments, and replace those days.
 
 A range computed at once equals the same days computed one by one: a backfill is one call. The windows themselves are
-``features.windows``.
+``features.windows.handbook``.
 """
 
 from datetime import date, timedelta
@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.aws.tables import DailyTable
 from ml_platform.core.errors import FeatureError
-from ml_platform.features import windows
-from ml_platform.features.labels import read_labels
+from ml_platform.features.labels.known import read_labels
 from ml_platform.features.tables import CARD_ACTIVITY, RISK_DELAY_DAYS, TERMINAL_RISK, TRANSACTIONS, WINDOW_DAYS
+from ml_platform.features.windows import handbook as windows
 
 if TYPE_CHECKING:
     import polars as pl

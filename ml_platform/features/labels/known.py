@@ -46,3 +46,26 @@ def _no_labels() -> "pl.DataFrame":
     return pl.DataFrame(
         schema={"transaction_id": pl.String, "label": pl.Int8, "event_time": instant, "known_time": instant}
     )
+
+
+def known_fraud_intervals(labels: "pl.DataFrame") -> "pl.DataFrame":
+    """Return when each transaction was known to be a fraud: ``transaction_id``, ``known_from``, ``known_until``.
+
+    The newest label known at an instant holds, so a correction to 0 ends the interval (``known_until`` is exclusive;
+    null: to this day). Of two labels learnt in the same instant the fraud holds.
+    """
+    import polars as pl
+
+    ever_fraud = labels.filter(pl.col("label") == 1).select("transaction_id").unique()
+    return (
+        labels.join(ever_fraud, on="transaction_id", how="semi")
+        .sort("transaction_id", "known_time", "label")
+        .select(
+            "transaction_id",
+            "label",
+            known_from="known_time",
+            known_until=pl.col("known_time").shift(-1).over("transaction_id"),
+        )
+        .filter(pl.col("label") == 1)
+        .drop("label")
+    )

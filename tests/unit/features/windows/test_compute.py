@@ -9,8 +9,8 @@ from ml_platform.aws.objects import ObjectStore
 from ml_platform.aws.tables import DailyTable
 from ml_platform.core import names
 from ml_platform.core.errors import FeatureError
-from ml_platform.features.compute import compute_card_activity, compute_features
 from ml_platform.features.tables import CARD_ACTIVITY, FRAUD_LABELS, TERMINAL_RISK, TRANSACTIONS
+from ml_platform.features.windows.compute import compute_card_activity, compute_features
 from tests.unit.features import worlds
 
 DAYS = 44

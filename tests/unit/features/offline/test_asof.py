@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from ml_platform.features.asof import AsofRule, join_as_of, newest_per_key
+from ml_platform.features.offline.asof import AsofRule, join_as_of, newest_per_key
 from tests.unit.features import worlds
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from ml_platform.features import windows
 from ml_platform.features.tables import CARD_FEATURES, TERMINAL_FEATURES
+from ml_platform.features.windows import handbook as windows
 from tests.unit.features import worlds
 
 WEEK = timedelta(days=7)

@@ -16,11 +16,17 @@ from ml_platform.core import names
 from ml_platform.core.errors import FeatureError
 from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_json, fingerprint_parts
 from ml_platform.core.settings import Settings
-from ml_platform.features.labelled_payments import LabelledPayments, labelled_payments
-from ml_platform.features.lookup import point_in_time_features, service_definition
+from ml_platform.features.offline.labelled_payments import LabelledPayments, labelled_payments
+from ml_platform.features.offline.lookup import point_in_time_features, service_definition
+from ml_platform.features.offline.training_set_spec import (
+    LABEL,
+    Split,
+    SplitManifest,
+    TrainingSetManifest,
+    TrainingSetSpec,
+)
 from ml_platform.features.store import feature_store
 from ml_platform.features.tables import CARD_ACTIVITY, TERMINAL_RISK, TRANSACTIONS
-from ml_platform.features.training_set_spec import LABEL, Split, SplitManifest, TrainingSetManifest, TrainingSetSpec
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,14 +34,14 @@ if TYPE_CHECKING:
 
 # The code that decides what is in a training set; the rest of this package only serves or checks.
 _CODE = (
-    "asof.py",
-    "labelled_payments.py",
-    "labels.py",
-    "lookup.py",
-    "targets.py",
-    "training_set.py",
-    "training_set_spec.py",
-    "windows.py",
+    "offline/asof.py",
+    "offline/labelled_payments.py",
+    "labels/known.py",
+    "offline/lookup.py",
+    "offline/targets.py",
+    "offline/training_set.py",
+    "offline/training_set_spec.py",
+    "windows/handbook.py",
 )
 
 
@@ -55,7 +61,7 @@ def build_training_set(settings: Settings, store: ObjectStore, spec: TrainingSet
         "spec": fingerprint_json(spec.model_dump(mode="json")),
         "feature_service": fingerprint_json(service_definition(feast, spec.feature_service)),
         "code": fingerprint_parts(
-            {name: fingerprint_bytes(Path(__file__).with_name(name).read_bytes()) for name in _CODE}
+            {name: fingerprint_bytes(Path(__file__).parents[1].joinpath(name).read_bytes()) for name in _CODE}
         ),
     }
     fingerprint = fingerprint_parts(fingerprints)

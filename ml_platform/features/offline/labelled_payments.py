@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.aws.tables import DailyTable
 from ml_platform.core.errors import FeatureError
-from ml_platform.features.labels import labels_as_known, read_labels
+from ml_platform.features.labels.known import known_fraud_intervals, labels_as_known, read_labels
+from ml_platform.features.offline.targets import TARGETS
+from ml_platform.features.offline.training_set_spec import LABEL, Split, TrainingSetSpec
 from ml_platform.features.tables import TRANSACTIONS
-from ml_platform.features.targets import TARGETS
-from ml_platform.features.training_set_spec import LABEL, Split, TrainingSetSpec
-from ml_platform.features.windows import known_fraud_intervals
 
 if TYPE_CHECKING:
     import polars as pl

@@ -22,14 +22,14 @@ from feast.transformation.python_transformation import PythonTransformation
 from pydantic import Field
 
 from ml_platform.core.errors import FeatureError
-from ml_platform.features.asof import AsofRule, join_as_of, newest_per_key
+from ml_platform.features.offline.asof import AsofRule, join_as_of, newest_per_key
 from ml_platform.features.partitions import Partitions, open_table, rows_between
 
 
 class AsofOfflineStoreConfig(FeastConfigBaseModel):
     """Where the tables are."""
 
-    type: str = "ml_platform.features.asof_store.AsofOfflineStore"
+    type: str = "ml_platform.features.offline.asof_store.AsofOfflineStore"
     location: str = Field(
         description="s3://bucket, or a directory, that holds tables/<name>/date=<day>/part-0.parquet."
     )

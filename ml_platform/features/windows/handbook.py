@@ -5,12 +5,13 @@ the Fraud Detection Handbook (Le Borgne et al., chapter 3, "Baseline feature tra
 only when it was known at ``t``. Transactions in the same instant see each other, in whatever order they arrive.
 
 Sums are taken over whole millionths of the currency: integer sums are exact, so a window's value does not depend on
-which day the computation started. Reading and writing the tables is ``features.compute``.
+which day the computation started. Reading and writing the tables is ``features.windows.compute``.
 """
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ml_platform.features.labels.known import known_fraud_intervals
 from ml_platform.features.tables import CARD_FEATURES, RISK_DELAY_DAYS, TERMINAL_FEATURES, WINDOW_DAYS
 
 if TYPE_CHECKING:
@@ -80,29 +81,6 @@ def terminal_risk(transactions: "pl.DataFrame", labels: "pl.DataFrame") -> "pl.D
         for w in WINDOW_DAYS
     )
     return _as_feature_rows(counted.with_columns(rates), "terminal_id", TERMINAL_FEATURES)
-
-
-def known_fraud_intervals(labels: "pl.DataFrame") -> "pl.DataFrame":
-    """Return when each transaction was known to be a fraud: ``transaction_id``, ``known_from``, ``known_until``.
-
-    The newest label known at an instant holds, so a correction to 0 ends the interval (``known_until`` is exclusive;
-    null: to this day). Of two labels learnt in the same instant the fraud holds.
-    """
-    import polars as pl
-
-    ever_fraud = labels.filter(pl.col("label") == 1).select("transaction_id").unique()
-    return (
-        labels.join(ever_fraud, on="transaction_id", how="semi")
-        .sort("transaction_id", "known_time", "label")
-        .select(
-            "transaction_id",
-            "label",
-            known_from="known_time",
-            known_until=pl.col("known_time").shift(-1).over("transaction_id"),
-        )
-        .filter(pl.col("label") == 1)
-        .drop("label")
-    )
 
 
 def _fraud_counts(frauds: "pl.DataFrame") -> "pl.DataFrame":

@@ -1,0 +1,1 @@
+"""Labels: what was known about each payment, and since when."""

@@ -1,0 +1,1 @@
+"""Windows: features that count and average what happened before a payment."""
