@@ -29,6 +29,8 @@ class JobKind:
     start_or_adopt: Callable[[str, Any, Callable[[Any], bool]], str]
     describe: Callable[[str, str], Job | None]
     stop: Callable[[str, str], None]
+    reports: bool = True
+    """Whether its container may be expected to say something of its own: a model server only answers requests."""
 
     def existing(self, region: str, name: str) -> Job:
         """Return a job that must be there.
@@ -75,5 +77,6 @@ KINDS: Mapping[KindName, JobKind] = {
         start_or_adopt=transform_jobs.start_or_adopt,
         describe=transform_jobs.describe,
         stop=transform_jobs.stop,
+        reports=False,
     ),
 }

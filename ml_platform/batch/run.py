@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from ml_platform.aws import endpoints, transform_jobs
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
+from ml_platform.aws.transform_jobs import TransformJob
 from ml_platform.batch import output
 from ml_platform.batch.transform_request import transform_job_request
 from ml_platform.core import names
@@ -21,6 +22,9 @@ from ml_platform.core.settings import Settings
 
 if TYPE_CHECKING:
     import polars as pl
+    from mypy_boto3_sagemaker.type_defs import CreateTransformJobRequestTypeDef
+
+INPUT = "rows.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +83,53 @@ def score_batch(
         JobFailedError: When the job failed, or its rows do not reconcile with ours.
         JobStoppedError: When the job was stopped.
     """
+
+    def run_job(request: "CreateTransformJobRequestTypeDef") -> TransformJob:
+        name = transform_jobs.start_or_adopt(settings.region, request, usable=lambda job: has_answer(store, job))
+        return transform_jobs.follow(
+            settings.region,
+            name,
+            on_log=on_log,
+            clock=clock,
+            sleep=sleep,
+            poll_seconds=settings.poll_seconds,
+            stop_on_interrupt=stop_on_interrupt,
+        )
+
+    return score_batch_by(run_job, settings, store, inputs)
+
+
+def score_batch_by(
+    run_job: "Callable[[CreateTransformJobRequestTypeDef], TransformJob]",
+    settings: Settings,
+    store: ObjectStore,
+    inputs: BatchInputs,
+) -> BatchScores:
+    """Return the scores of the rows, the job that makes them started and followed by ``run_job``.
+
+    Args:
+        run_job: Returns the completed job for a request; may adopt one for which ``has_answer``.
+        settings: Instance type, role, region.
+        store: Bucket for input and output.
+        inputs: Rows and model package.
+
+    Raises:
+        SourceDataError: When the rows cannot be sent.
+        JobFailedError: When its rows do not reconcile with ours.
+    """
     rows = output.to_csv(inputs.frame, inputs.features)
     fingerprint = _fingerprint(inputs, rows)
     prefix = f"{names.model_prefix(inputs.model, 'batch-scores')}{fingerprint[:16]}/"
-    answer_key = f"{prefix}output/rows.csv.out"
     request = transform_job_request(
         settings,
         model=inputs.model,
         sagemaker_model=_ensure_model(settings, inputs.model, inputs.package),
         fingerprint=fingerprint,
-        input_uri=store.put(f"{prefix}input/rows.csv", rows, "text/csv"),
+        input_uri=store.put(f"{prefix}input/{INPUT}", rows, "text/csv"),
         output_uri=store.uri(f"{prefix}output"),
     )
-    name = transform_jobs.start_or_adopt(settings.region, request, usable=lambda _: store.exists(answer_key))
-    job = transform_jobs.follow(
-        settings.region,
-        name,
-        on_log=on_log,
-        clock=clock,
-        sleep=sleep,
-        poll_seconds=settings.poll_seconds,
-        stop_on_interrupt=stop_on_interrupt,
-    )
-    scores = _reconciled(name, inputs, _answer(store, name, answer_key))
+    job = run_job(request)
+    scores = _reconciled(job.name, inputs, _answer(store, job))
     return BatchScores(
         model=inputs.model,
         job_name=job.name,
@@ -117,6 +145,15 @@ def score_batch(
     )
 
 
+def has_answer(store: ObjectStore, job: TransformJob) -> bool:
+    """Whether a completed job's answer is there: in this bucket, and not deleted since."""
+    return job.output_uri.startswith(store.uri("")) and store.exists(_answer_key(store, job))
+
+
+def _answer_key(store: ObjectStore, job: TransformJob) -> str:
+    return f"{store.key(job.output_uri)}/{INPUT}.out"
+
+
 def _fingerprint(inputs: BatchInputs, rows: bytes) -> str:
     return fingerprint_parts(
         {
@@ -128,12 +165,13 @@ def _fingerprint(inputs: BatchInputs, rows: bytes) -> str:
     )
 
 
-def _answer(store: ObjectStore, job: str, key: str) -> bytes:
+def _answer(store: ObjectStore, job: TransformJob) -> bytes:
+    key = _answer_key(store, job)
     try:
         return store.get(key)
     except ObjectNotFoundError as error:
         raise JobFailedError(
-            f"Transform job {job} completed, but there is no {store.uri(key)}. Run it again."
+            f"Transform job {job.name} completed, but there is no {store.uri(key)}. Run it again."
         ) from error
 
 

@@ -29,17 +29,17 @@ def build_batch_scores(model: ModelSettings, model_package: dg.AssetsDefinition)
         frame = feature_store.newest_payments(
             model.feature_service, tuple(model.features), model.training.feature_lookup, model.batch_days
         )
-        scores = sagemaker.score_batch(
-            model.name, sagemaker.registered(model.name), frame, tuple(model.features), context.log.info
+        scores, reported = sagemaker.score_batch(
+            context, model.name, sagemaker.registered(model.name), frame, tuple(model.features)
         )
         sagemaker.manifests(model.name).write("batch_scores", scores)
         return dg.MaterializeResult(
             metadata={
+                **(reported.get_materialize_result().metadata or {}),
                 **rows(scores.rows),
                 "rows_sent": frame.height,
                 "mean_score": scores.mean_score,
                 "version": scores.version,
-                "transform_job": scores.job_name,
                 "address": link(scores.scores_uri),
             },
         )

@@ -10,16 +10,18 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 from dagster_pipes import (
     DAGSTER_PIPES_CONTEXT_ENV_VAR,
     DAGSTER_PIPES_MESSAGES_ENV_VAR,
+    PIPES_PROTOCOL_VERSION,
     PIPES_PROTOCOL_VERSION_FIELD,
     PipesContextData,
     PipesDefaultContextLoader,
     PipesDefaultMessageWriter,
+    PipesMessage,
     PipesParams,
     decode_param,
 )
@@ -71,6 +73,11 @@ def pipes_message(line: str) -> Any | None:
     except ValueError:
         return None
     return message if isinstance(message, dict) and PIPES_PROTOCOL_VERSION_FIELD in message else None
+
+
+def message(method: Literal["opened", "closed"]) -> PipesMessage:
+    """Return what a container says when it begins to report, or has ended to."""
+    return {PIPES_PROTOCOL_VERSION_FIELD: PIPES_PROTOCOL_VERSION, "method": method, "params": {}}  # type: ignore[misc]
 
 
 def where_messages_are(environment: Mapping[str, str]) -> dict[str, Any]:

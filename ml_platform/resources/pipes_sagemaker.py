@@ -6,7 +6,6 @@ the job it started and follows it, or takes over its result. Nothing is started 
 """
 
 import copy
-import random
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,20 +20,12 @@ from dagster._core.pipes.context import PipesExecutionResult, PipesSession
 from ml_platform.aws.job_kinds import KINDS, JobKind, KindName
 from ml_platform.aws.job_lifecycle import Job
 from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
-from ml_platform.core.errors import (
-    CapacityError,
-    JobLostError,
-    MLPlatformError,
-    ServiceUnavailableError,
-    SpotInterruptedError,
-)
+from ml_platform.core.errors import MLPlatformError
 from ml_platform.core.fingerprint import fingerprint_json
 from ml_platform.resources import pipes_messages
 from ml_platform.resources.pipes_names import job_name
+from ml_platform.resources.pipes_retries import NEVER, TRANSIENT, Retries
 from ml_platform.resources.pipes_watch import Context, Watch, op_of
-
-TRANSIENT = (CapacityError, SpotInterruptedError, JobLostError, ServiceUnavailableError)
-"""What another attempt with the same inputs may not meet again."""
 
 # E.g. the bar in the key of a partition of two dimensions.
 _TAG_FORBIDS = re.compile(r"[^\w\s.:/=+\-@]")
@@ -71,9 +62,8 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         forward_termination: Stop the job when the Dagster process is interrupted.
         poll_interval: Seconds between two looks at the job.
         log_grace_seconds: How long to wait, after the job has completed, for its last messages to reach the log.
-        max_retries: How often a step asks Dagster for a retry after a transient ending (no capacity, spot instances
-            taken away, job lost by SageMaker). 0 leaves that to the asset's own retry policy.
-        retry_wait_seconds: Wait before the first retry; doubled for each further one, with jitter.
+        retries: After which endings a step asks Dagster for a retry, and when: ``pipes_retries.PATIENT``, or a table
+            of your own. By default that is left to the asset's own retry policy.
         clock: Present instant.
         sleep: Waits between two looks.
     """
@@ -87,8 +77,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         forward_termination: bool = True,
         poll_interval: float = 5.0,
         log_grace_seconds: float = 10.0,
-        max_retries: int = 0,
-        retry_wait_seconds: float = 60.0,
+        retries: Retries = NEVER,
         clock: Clock = utc_now,
         sleep: Sleep = sleep,
     ) -> None:
@@ -98,8 +87,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         self.forward_termination = forward_termination
         self.poll_interval = poll_interval
         self.log_grace_seconds = log_grace_seconds
-        self.max_retries = max_retries
-        self.retry_wait_seconds = retry_wait_seconds
+        self.retries = retries
         self.clock, self.sleep = clock, sleep
 
     def run(  # type: ignore[override]  # each client has parameters of its own
@@ -126,7 +114,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
 
         Raises:
             dagster.Failure: With the reason and the job's metadata; ``allow_retries`` says whether one can help.
-            dagster.RetryRequested: After a transient ending, when ``max_retries`` is set.
+            dagster.RetryRequested: After an ending that ``retries`` lists.
         """
         watch = Watch(self, KINDS[kind], context)
         try:
@@ -174,14 +162,14 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         }
 
     def _fail(self, context: Context, watch: Watch, error: MLPlatformError) -> NoReturn:
-        transient = isinstance(error, TRANSIENT)
-        failure = dg.Failure(str(error), metadata=watch.metadata(), allow_retries=transient)
-        if not transient or self.max_retries == 0:
+        failure = dg.Failure(str(error), metadata=watch.metadata(), allow_retries=isinstance(error, TRANSIENT))
+        retry = next((retry for kind, retry in self.retries.items() if isinstance(error, kind)), None)
+        if retry is None:
             raise failure from error
-        wait = self.retry_wait_seconds * 2 ** op_of(context).retry_number * random.uniform(0.5, 1.5)  # noqa: S311  # jitter
+        wait = retry.wait_seconds(op_of(context).retry_number, self.poll_interval)
         watch.warn(f"{error} A retry can succeed: next attempt in {wait:.0f} s, if any is left.")
         failure.__cause__ = error
-        raise dg.RetryRequested(max_retries=self.max_retries, seconds_to_wait=wait) from failure
+        raise dg.RetryRequested(max_retries=retry.times, seconds_to_wait=wait) from failure
 
 
 def _what_is_made(context: Context) -> tuple[Sequence[str], str | None]:

@@ -92,6 +92,11 @@ class Watch:
             self._say(f"{job.name}: {figures}")
 
     def _await_last_messages(self, job: Job, session: PipesSession, logs: JobLogs) -> None:
+        if not self.kind.reports and not session.message_handler.received_opened_message:
+            # Else Dagster warns that the container said nothing, which nobody expected it to.
+            for method in ("opened", "closed"):
+                session.message_handler.handle_message(pipes_messages.message(method))
+            return
         # CloudWatch shows a line some seconds after it was written; a job that ended may still have things to say.
         if not pipes_messages.in_the_log(pipes_messages.where_messages_are(job.environment)):
             return

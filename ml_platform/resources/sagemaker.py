@@ -13,9 +13,10 @@ from ml_platform.resources.platform import PlatformResource
 
 if TYPE_CHECKING:
     import polars as pl
-    from mypy_boto3_sagemaker.type_defs import CreateTrainingJobRequestTypeDef
+    from mypy_boto3_sagemaker.type_defs import CreateTrainingJobRequestTypeDef, CreateTransformJobRequestTypeDef
 
     from ml_platform.aws.training_jobs import TrainingJob
+    from ml_platform.aws.transform_jobs import TransformJob
     from ml_platform.batch.run import BatchScores
     from ml_platform.deployment.rollout import LiveEndpoint
     from ml_platform.deployment.rollout_plan import RolloutPolicy
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from ml_platform.registry.lookup import LivePackage
     from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient, PipesSageMakerInvocation
     from ml_platform.training.run import Candidate
-
-# No capacity, spot instances taken away, a job that SageMaker lost: worth waiting for, not for ever.
-TRANSIENT_RETRIES = 2
 
 
 class NotPromotableError(MLPlatformError):
@@ -81,9 +79,10 @@ class SageMaker(PlatformResource):
 
     @staticmethod
     def _pipes(settings: Settings) -> "PipesSageMakerClient":
+        from ml_platform.resources.pipes_retries import PATIENT
         from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
 
-        return PipesSageMakerClient(settings.region, poll_interval=settings.poll_seconds, max_retries=TRANSIENT_RETRIES)
+        return PipesSageMakerClient(settings.region, poll_interval=settings.poll_seconds, retries=PATIENT)
 
     def register(self, evidence: "PromotionEvidence", candidate: "Candidate", report_uri: str) -> ModelPackage:
         """Register a candidate that passed the gate.
@@ -157,13 +156,31 @@ class SageMaker(PlatformResource):
 
     def score_batch(
         self,
+        context: dg.AssetExecutionContext,
         model: str,
         package: ModelPackage,
         frame: "pl.DataFrame",
         features: tuple[str, ...],
-        on_log: Callable[[str], None],
-    ) -> "BatchScores":
-        """Score rows by a transform job; every row has exactly one score."""
-        from ml_platform.batch.run import BatchInputs, score_batch
+    ) -> "tuple[BatchScores, PipesSageMakerInvocation]":
+        """Score rows by a transform job, or take over one that did; every row has exactly one score.
 
-        return score_batch(self.settings, self.store, BatchInputs(model, package, frame, features), on_log=on_log)
+        Raises:
+            dagster.Failure: When the job did not complete.
+        """
+        from ml_platform.batch import run
+
+        settings, store = self.settings, self.store
+        invocations: list[PipesSageMakerInvocation] = []
+
+        def run_job(request: "CreateTransformJobRequestTypeDef") -> "TransformJob":
+            invocation = self._pipes(settings).run(
+                context=context,
+                kind="transform",
+                params=request,
+                usable=lambda job: run.has_answer(store, job),
+            )
+            invocations.append(invocation)
+            return cast("TransformJob", invocation.job)
+
+        scores = run.score_batch_by(run_job, settings, store, run.BatchInputs(model, package, frame, features))
+        return scores, invocations[0]

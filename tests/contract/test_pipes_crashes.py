@@ -13,6 +13,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from ml_platform.aws import clients
 from ml_platform.aws.job_kinds import KINDS, JobKind
 from ml_platform.core.settings import Settings
+from ml_platform.resources.pipes_retries import PATIENT
 from tests.conftest import free_port, start_stand_in
 from tests.contract import pipes_runs
 from tests.contract.pipes_runs import definitions, job_of, jobs, request_cancel, run, run_status, start_run, wait_until
@@ -114,9 +115,8 @@ def test_a_job_that_died_with_sagemaker_is_named_so_and_tried_again(
 
     crasher = threading.Thread(target=crash)
     crasher.start()
-    retry = {"max_retries": 1, "retry_wait_seconds": 0.01}
     try:
-        outcome = run(definitions(settings.bucket, {"release": str(release)}, inputs, **retry))
+        outcome = run(definitions(settings.bucket, {"release": str(release)}, inputs, retries=PATIENT))
         crasher.join()
         assert outcome.success
         assert outcome.retries == 1

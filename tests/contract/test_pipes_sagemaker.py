@@ -12,6 +12,7 @@ from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
 
 from ml_platform.aws import clients, training_jobs
 from ml_platform.core.settings import Settings
+from ml_platform.resources.pipes_retries import PATIENT
 from tests.contract import pipes_runs
 from tests.contract.pipes_runs import REGION, definitions, job_of, jobs, made_by, run, wait_until
 from tests.contract.sagemaker_requests import ROLE, SERVER_IMAGE, archive, unique
@@ -85,7 +86,7 @@ def test_context_and_messages_go_through_s3_and_an_adopter_reads_the_jobs_own(
 
 def test_a_failed_job_gives_its_reason_and_the_next_run_a_new_attempt(bucket: str) -> None:
     inputs = unique("failed")
-    asked = definitions(bucket, {"fail": "no such column: amount"}, inputs, max_retries=3)
+    asked = definitions(bucket, {"fail": "no such column: amount"}, inputs, retries=PATIENT)
     first, second = run(asked), run(asked)
     assert "AlgorithmError: no such column: amount" in first.errors[0]
     name = first.failure["training_job"]
@@ -106,7 +107,7 @@ def test_throttled_calls_are_repeated_and_start_one_job(bucket: str, fault: Call
 def test_a_job_without_capacity_is_tried_again(bucket: str, fault: Callable[[str, str], None]) -> None:
     inputs = unique("capacity")
     fault("capacity", job_of(inputs))
-    outcome = run(definitions(bucket, {}, inputs, max_retries=1, retry_wait_seconds=0.01))
+    outcome = run(definitions(bucket, {}, inputs, retries=PATIENT))
     assert outcome.success
     assert outcome.retries == 1
     assert any("SageMaker has no ml.m5.large" in line and "A retry can succeed" in line for line in outcome.lines)
@@ -181,8 +182,9 @@ def test_a_transform_job_is_followed_and_adopted(bucket: str) -> None:
     }
     inputs = unique("transform")
     for adopted in (False, True):
-        outcome = run(made_by("transform", asked, inputs, log_grace_seconds=0))
+        outcome = run(made_by("transform", asked, inputs, log_grace_seconds=600))
         assert outcome.success, outcome.errors
+        assert not [line for line in outcome.lines if "did not receive" in line]
         assert (outcome.metadata["transform_job"], outcome.metadata["adopted"]) == (job_of(inputs), adopted)
     assert "TransformJobName" not in asked
     assert "Environment" not in asked
