@@ -1,22 +1,23 @@
-"""Names of the tables and columns that features are made of, and the numbers that define the windows.
+"""Names of the tables and columns that features are made of.
 
-What Feast is told about them is in ``feature_repo/``; a test keeps the two equal.
+The window features and their tables are declared in ``features.windows.payments``; what Feast is told about them is in
+``feature_repo/``, and a test keeps the two equal.
 """
+
+from ml_platform.features.windows.payments import RISK_DELAY, card_activity, terminal_risk
 
 TRANSACTIONS = "payments/transactions"
 FRAUD_LABELS = "payments/fraud_labels"
-CARD_ACTIVITY = "payments/card_activity"
-TERMINAL_RISK = "payments/terminal_risk"
+CARD_ACTIVITY = card_activity.name
+TERMINAL_RISK = terminal_risk.name
 
 WINDOW_DAYS = (1, 7, 30)
 
-RISK_DELAY_DAYS = 7
+RISK_DELAY_DAYS = RISK_DELAY.days
 """Terminal windows end this long before the transaction: fraud is typically known by then (Handbook, chapter 3)."""
 
-CARD_FEATURES = tuple(name for w in WINDOW_DAYS for name in (f"card_tx_count_{w}d", f"card_amount_mean_{w}d"))
-TERMINAL_FEATURES = tuple(
-    name for w in WINDOW_DAYS for name in (f"terminal_tx_count_{w}d", f"terminal_fraud_rate_{w}d")
-)
+CARD_FEATURES = card_activity.feature_names
+TERMINAL_FEATURES = terminal_risk.feature_names
 ON_DEMAND_FEATURES = ("is_weekend", "is_night")
 REQUEST_FEATURES = ("amount",)
 """What the payment to be scored brings itself."""
