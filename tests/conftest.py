@@ -49,11 +49,8 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 
     raise RuntimeError(f"nothing listens on {port} after {seconds} s")
 
 
-@pytest.fixture(scope="session")
-def ground_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real, empty set of ground services (S3, STS, CloudWatch Logs and more)."""
-    state = tmp_path_factory.mktemp("ground")
-    port = free_port()
+def start_ground_services(state: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start ground services that keep nothing; the caller waits for them and stops them."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(state)} | {
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
@@ -62,7 +59,14 @@ def ground_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     command = [str(Path(sys.executable).with_name("ministack"))]
     with (state / "ministack.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=state)
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=state)
+
+
+@pytest.fixture(scope="session")
+def ground_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real, empty set of ground services (S3, STS, CloudWatch Logs and more)."""
+    port = free_port()
+    process = start_ground_services(tmp_path_factory.mktemp("ground"), port)
     try:
         wait_for_port(port, process)
         yield f"http://127.0.0.1:{port}"

@@ -2,6 +2,7 @@
 
 ``/_stand-in/faults``: GET lists, POST adds one fault or a list of them, DELETE removes all (``/faults/<id>``: one).
 ``/_stand-in/clock``: GET tells, POST ``{"advance_seconds": 600}`` skips waits, ``{"scale": 0.1}`` changes the pace.
+``/_stand-in/reset``: POST stops and forgets everything (``reset``).
 Answers are JSON; a refusal is ``{"error": "..."}``. Only programs of this machine are served, never web pages.
 """
 

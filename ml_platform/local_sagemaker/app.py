@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ml_platform.local_sagemaker import admin, operations, protocol, runtime
+from ml_platform.local_sagemaker import admin, operations, protocol, reset, runtime
 from ml_platform.local_sagemaker.autoscaling import operations as autoscaling
 from ml_platform.local_sagemaker.cloudwatch import wire
 from ml_platform.local_sagemaker.protocol import Reply
@@ -22,6 +22,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # SageMaker refuses larger control-plane requests and invocations (25 MB since 2025).
 MAX_BODY_BYTES = 26_214_400
+RESET = f"{admin.PREFIX}reset"
 
 
 LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
@@ -88,6 +89,9 @@ class App:
         assert service is not None  # noqa: S101 - uvicorn serves only after start-up
         if path.startswith("/endpoints/"):
             return await runtime.invoke(service, method, path, headers, body)
+        if (method, path) == ("POST", RESET) and "origin" not in headers:
+            await reset.forget_everything(service)
+            return Reply(200, b'{"reset": true}', {"content-type": "application/json"})
         if path.startswith(admin.PREFIX):
             return admin.answer(service, method, path, headers, body)
         if method == "GET" and path == "/health":

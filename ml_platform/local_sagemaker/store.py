@@ -159,6 +159,10 @@ class Store:
         cursor = self._database.execute("DELETE FROM resources WHERE kind = ? AND name = ?", (kind, name))
         return cursor.rowcount > 0
 
+    def clear(self) -> None:
+        """Remove every resource; no observer is told."""
+        self._database.execute("DELETE FROM resources")
+
     def list(self, kind: str, **equals: Any) -> Bodies:
         """Return all resources of a kind, oldest first, whose top-level members equal the given values."""
         return [row.body for row in self.select(kind, Query(equals=equals, descending=False))]
