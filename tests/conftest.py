@@ -17,6 +17,8 @@ from ml_platform.aws import clients
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.core.settings import Settings
 
+# The suite for a real account, and nothing else, uses what the caller had set.
+CALLERS_ENVIRONMENT = dict(os.environ)
 for variable in [name for name in os.environ if name.startswith(("AWS_", "ML_PLATFORM_", "DAGSTER_"))]:
     del os.environ[variable]
 os.environ |= {
