@@ -12,6 +12,10 @@ from feast.types import Float64, Int64, String
 from feature_repo.entities import customer, terminal
 from feature_repo.sources import card_activity_table, terminal_risk_table
 
+# Their windows hold the payment that they are about, so a row of the very instant is part of the answer. Without this
+# tag the offline store lets no row see itself.
+COUNTS_ITSELF = {"counts_itself": "true"}
+
 card_activity = FeatureView(
     name="card_activity",
     entities=[customer],
@@ -27,6 +31,7 @@ card_activity = FeatureView(
     ],
     source=card_activity_table,
     online=True,
+    tags=COUNTS_ITSELF,
     description="How often and how much a card paid lately.",
 )
 
@@ -45,5 +50,6 @@ terminal_risk = FeatureView(
     ],
     source=terminal_risk_table,
     online=True,
+    tags=COUNTS_ITSELF,
     description="How often a terminal was used a week ago, and how much of that is known to be fraud.",
 )

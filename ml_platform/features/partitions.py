@@ -56,6 +56,22 @@ def rows_between(
     import polars as pl
 
     start, end = _utc(start), _utc(end)
+    frame = rows_of_days(table, columns, start, end)
+    within = pl.lit(value=True)
+    if start:
+        within &= pl.col(event_column) >= start
+    if end:
+        within &= pl.col(event_column) <= end
+    return frame.filter(within)
+
+
+def rows_of_days(
+    table: Partitions, columns: Sequence[str], start: datetime | None, end: datetime | None
+) -> "pl.DataFrame":
+    """Return all rows of the days from that of ``start`` to that of ``end``; raises like ``rows_between``."""
+    import polars as pl
+
+    start, end = _utc(start), _utc(end)
     days = table.days()
     first = max(start.date() if start else date.min, days[0] if days else date.max)
     last = min(end.date() if end else date.max, days[-1] if days else date.min)
@@ -66,12 +82,7 @@ def rows_between(
             f"{table.name} has no day between {start or 'the beginning'} and {end or 'today'}. {held} "
             f"Materialize {table.name} for these days first."
         )
-    within = pl.lit(value=True)
-    if start:
-        within &= pl.col(event_column) >= start
-    if end:
-        within &= pl.col(event_column) <= end
-    return frame.filter(within)
+    return frame
 
 
 @dataclass(frozen=True, slots=True)

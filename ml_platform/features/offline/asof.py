@@ -1,7 +1,11 @@
 """The point-in-time join: for every entity row, the newest feature row that existed at its instant.
 
 Pure polars. Every entity row comes back exactly once and in its place; Feast's own offline stores either drop rows
-or join all pairs first. Reading the rows and speaking Feast is ``features.asof_store``.
+or join all pairs first. Reading the rows and speaking Feast is ``features.offline.asof_store``.
+
+A row must not see itself: a feature row that is stamped with an event's own time, and counts that event, would be
+matched to it by ``<=``. So a row matches only *before* the instant, unless its view says that the event to be judged
+belongs into its own windows (``AsofRule.sees_own_instant``).
 """
 
 from collections.abc import Sequence
@@ -23,7 +27,7 @@ class AsofRule:
     """Columns that must be equal; named alike on both sides."""
 
     event_column: str
-    """When a feature row is about. It matches at an instant when ``event <= instant``."""
+    """When a feature row is about. It matches at an instant when ``event < instant``."""
 
     created_column: str | None = None
     """When it was written: of rows about the same instant the newest counts."""
@@ -32,7 +36,10 @@ class AsofRule:
     """A row older than this at the instant is as good as none. Exactly this old still counts."""
 
     only_if_created: bool = False
-    """Whether a row must also have been written by the instant."""
+    """Whether a row must also have been written by the instant (``created <= instant``)."""
+
+    sees_own_instant: bool = False
+    """Whether a row about the very instant matches too, as in Feast's own stores: ``event <= instant``."""
 
 
 def join_as_of(
@@ -53,17 +60,22 @@ def join_as_of(
     import polars as pl
 
     keys = list(rule.keys)
-    candidates = rows.drop_nulls([*keys, rule.event_column])
+    candidates = _matchable(rows, rule)
     left = (
-        entities.select(*(pl.col(key).cast(rows.schema[key]) for key in keys), _instant=instant_column)
+        entities.select(
+            *(pl.col(key).cast(rows.schema[key]) for key in keys),
+            _instant=pl.col(instant_column).cast(candidates.schema["_from"]),
+        )
         .with_row_index("_row")
         .sort("_instant")
     )
     joined = left.join_asof(
-        _one_row_per_instant(candidates, rule).select(*keys, "_from", _event=rule.event_column, **_renamed(features)),
+        candidates.select(*keys, "_from", _event=rule.event_column, **_renamed(features)),
         left_on="_instant",
         right_on="_from",
         by=keys,
+        # Of rows that match from the same instant on the last is taken: the newest, as they are sorted.
+        allow_exact_matches=_matches_exactly(rule),
         check_sortedness=False,  # both sides were sorted just now; polars cannot check within groups and warns
     )
     fresh = pl.lit(value=True)
@@ -79,27 +91,59 @@ def join_as_of(
 
 def newest_per_key(rows: "pl.DataFrame", rule: AsofRule) -> "pl.DataFrame":
     """Return the newest row of each key."""
-    order = [rule.event_column, *([rule.created_column] if rule.created_column else [])]
-    return rows.sort(order, maintain_order=True).unique(list(rule.keys), keep="last", maintain_order=True)
+    return _oldest_first(rows, rule).unique(list(rule.keys), keep="last", maintain_order=True)
 
 
-def _one_row_per_instant(rows: "pl.DataFrame", rule: AsofRule) -> "pl.DataFrame":
+def _matches_exactly(rule: AsofRule) -> bool:
+    """Whether ``_from`` itself is an instant at which a row matches; as-known rows carry the difference in it."""
+    return rule.sees_own_instant or _as_known(rule)
+
+
+def _as_known(rule: AsofRule) -> bool:
+    return rule.only_if_created and rule.created_column is not None
+
+
+def _matchable(rows: "pl.DataFrame", rule: AsofRule) -> "pl.DataFrame":
     """Return the rows that can ever match, sorted by ``_from``, the instant from which each one does."""
     import polars as pl
 
-    keys = list(rule.keys)
+    needed = [*rule.keys, rule.event_column]
+    if any(rows[column].null_count() for column in needed):  # dropping copies all rows, so only where there are any
+        rows = rows.drop_nulls(needed)
+    ranked = _oldest_first(rows, rule)
+    if not _as_known(rule):
+        return ranked.with_columns(_from=rule.event_column)
+    event, created = pl.col(rule.event_column), pl.col(rule.created_column or "")
+    seen = event if rule.sees_own_instant else event + pl.duration(microseconds=1)
+    known = ranked.with_columns(_from=pl.max_horizontal(seen, created.cast(rows.schema[rule.event_column])))
+    # Nobody knows when a row without a time of creation was written: it never matches.
+    known = known.filter(created.is_not_null()) if known[rule.created_column or ""].null_count() else known
+    if known["_from"].is_sorted():
+        return known
+    return (
+        known.with_row_index("_rank")
+        .sort("_from", "_rank")
+        # A row written after a newer one was never the newest.
+        .filter(pl.col("_rank") == pl.col("_rank").cum_max().over(list(rule.keys)))
+    )
+
+
+def _oldest_first(rows: "pl.DataFrame", rule: AsofRule) -> "pl.DataFrame":
+    """Return the rows by event, those of one instant by creation; sorting is most of a join's cost, so only if needed.
+
+    Tables are written in the order of events, so most are sorted already.
+    """
+    import polars as pl
+
     order = [rule.event_column, *([rule.created_column] if rule.created_column else [])]
-    ranked = rows.sort(order, maintain_order=True).with_columns(_from=pl.col(rule.event_column))
-    if rule.only_if_created and rule.created_column:
-        available = pl.max_horizontal(rule.event_column, rule.created_column)
-        ranked = (
-            ranked.with_columns(_from=available)
-            .with_row_index("_rank")
-            .sort("_from", "_rank")
-            # A row written after a newer one was never the newest.
-            .filter(pl.col("_rank") == pl.col("_rank").cum_max().over(keys))
-        )
-    return ranked.unique([*keys, "_from"], keep="last", maintain_order=True)
+    later = pl.col(order[0]) > pl.col(order[0]).shift(1)
+    if len(order) > 1:
+        tied = pl.col(order[0]) == pl.col(order[0]).shift(1)
+        later |= tied & (pl.col(order[1]) >= pl.col(order[1]).shift(1))
+    else:
+        later |= pl.col(order[0]) == pl.col(order[0]).shift(1)
+    in_order = rows.select(later.slice(1).fill_null(value=False).all()).item()
+    return rows if in_order else rows.sort(order, maintain_order=True)
 
 
 def _renamed(features: Sequence[str], *, flip: bool = False) -> dict[str, str]:

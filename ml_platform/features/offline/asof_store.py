@@ -23,7 +23,11 @@ from pydantic import Field
 
 from ml_platform.core.errors import FeatureError
 from ml_platform.features.offline.asof import AsofRule, join_as_of, newest_per_key
-from ml_platform.features.partitions import Partitions, open_table, rows_between
+from ml_platform.features.partitions import Partitions, open_table, rows_between, rows_of_days
+
+COUNTS_ITSELF = "counts_itself"
+"""Tag of a feature view whose windows hold the event they are about, as the Handbook's do: set to ``true``, a row of
+the very instant matches. Without it a row matches only afterwards, so that no event sees itself."""
 
 
 class AsofOfflineStoreConfig(FeastConfigBaseModel):
@@ -215,13 +219,15 @@ def _features_of(
         created_column=source.created_timestamp_column or None,
         time_to_live=view.ttl or None,
         only_if_created=only_if_created,
+        sees_own_instant=view.tags.get(COUNTS_ITSELF) == "true",
     )
     asked = entities.select(**{key: pl.col(column) for key, column in entity_column_of.items()}, _at=instant)
     earliest, latest = asked["_at"].min(), asked["_at"].max()
     if not isinstance(earliest, datetime) or not isinstance(latest, datetime):
         raise FeatureError(f"No entity row has a timestamp in {instant}; nothing can be joined point-in-time.")
     start = earliest - rule.time_to_live if rule.time_to_live else None
-    rows = _rows(config, source, _columns(rule, wanted), rule.event_column, start, latest)
+    # Whole days: the join itself ignores what is too old or too new, and a filter would copy all rows once more.
+    rows = rows_of_days(_table(config, source), _columns(rule, wanted), start, latest)
     return join_as_of(asked, rows, "_at", wanted, rule)
 
 

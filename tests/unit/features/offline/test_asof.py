@@ -1,5 +1,6 @@
 """The point-in-time join, case by case."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -10,7 +11,7 @@ from tests.unit.features import worlds
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
-RULE = AsofRule(["key"], "event", "created", timedelta(days=1))
+RULE = AsofRule(["key"], "event", "created", timedelta(days=1), sees_own_instant=True)
 
 
 def rows(*values: tuple[str | None, datetime, datetime, int | None]) -> pl.DataFrame:
@@ -31,6 +32,14 @@ def test_a_row_of_the_very_instant_counts_and_a_later_one_does_not() -> None:
     assert joined([("a", NOON - TICK)], rows(("a", NOON, NOON, 1))) == [None]
 
 
+def test_a_row_does_not_see_itself_unless_its_windows_hold_their_own_event() -> None:
+    own = rows(("a", NOON, NOON - TICK, 1), ("a", NOON - TICK, NOON - TICK, 0))
+    closed = replace(RULE, sees_own_instant=False)
+    assert joined([("a", NOON), ("a", NOON + TICK)], own, closed) == [0, 1]
+    assert joined([("a", NOON), ("a", NOON + TICK)], own, replace(closed, only_if_created=True)) == [0, 1]
+    assert joined([("a", NOON)], own, replace(RULE, only_if_created=True)) == [1]
+
+
 def test_of_rows_about_one_instant_the_newest_written_counts() -> None:
     tied = rows(("a", NOON, NOON + 2 * TICK, 2), ("a", NOON, NOON + 3 * TICK, 3), ("a", NOON, NOON + TICK, 1))
     assert joined([("a", NOON)], tied) == [3]
@@ -42,7 +51,7 @@ def test_a_row_lives_exactly_as_long_as_its_time_to_live() -> None:
 
 
 def test_without_time_to_live_a_row_lives_for_ever() -> None:
-    forever = AsofRule(["key"], "event", "created")
+    forever = replace(RULE, time_to_live=None)
     assert joined([("a", NOON + timedelta(days=999))], rows(("a", NOON, NOON, 1)), forever) == [1]
 
 
@@ -57,7 +66,7 @@ def test_a_feature_that_is_null_stays_null_and_is_not_filled_from_an_older_row()
 
 
 def test_rows_written_after_the_instant_can_be_left_out() -> None:
-    rule = AsofRule(["key"], "event", "created", timedelta(days=1), only_if_created=True)
+    rule = replace(RULE, only_if_created=True)
     hour = timedelta(hours=1)
     written = rows(
         ("a", NOON, NOON + 3 * hour, 2),
@@ -89,5 +98,5 @@ def test_the_newest_row_per_key_breaks_ties_by_creation() -> None:
 def test_a_feature_may_be_called_like_a_column_of_ours(name: str) -> None:
     asked = pl.DataFrame({"key": ["a"], "at": [NOON]})
     written = pl.DataFrame({"k": ["a"], "e": [NOON], name: [5]}).rename({"k": "key2"})
-    rule = AsofRule(["key2"], "e")
+    rule = AsofRule(["key2"], "e", sees_own_instant=True)
     assert join_as_of(asked.rename({"key": "key2"}), written, "at", [name], rule)[name].to_list() == [5]
