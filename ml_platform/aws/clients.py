@@ -12,6 +12,7 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
@@ -28,6 +29,14 @@ RUNTIME = Config(
     retries={"mode": "standard", "max_attempts": 2},
     connect_timeout=5,
     read_timeout=70,
+    max_pool_connections=32,
+    user_agent_extra="ml-platform",
+)
+# A payment waits for its features: an answer that takes seconds is worth nothing.
+DYNAMODB = Config(
+    retries={"mode": "standard", "max_attempts": 3},
+    connect_timeout=2,
+    read_timeout=5,
     max_pool_connections=32,
     user_agent_extra="ml-platform",
 )
@@ -63,7 +72,13 @@ def cloudwatch(region: str) -> "CloudWatchClient":
     return Session().client("cloudwatch", region_name=region, config=CONTROL)
 
 
+@cache
+def dynamodb(region: str) -> "DynamoDBClient":
+    """Return the DynamoDB client of a region."""
+    return Session().client("dynamodb", region_name=region, config=DYNAMODB)
+
+
 def forget_clients() -> None:
     """Drop every client, so that the next one reads addresses and credentials from the environment anew."""
-    for client in (s3, sagemaker, sagemaker_runtime, logs, cloudwatch):
+    for client in (s3, sagemaker, sagemaker_runtime, logs, cloudwatch, dynamodb):
         client.cache_clear()
