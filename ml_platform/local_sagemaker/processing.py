@@ -25,6 +25,7 @@ LISTING = Listing(
     member="ProcessingJobSummaries",
     filters={"StatusEquals": "ProcessingJobStatus"},
     sorts={"Status": "ProcessingJobStatus"},
+    descending=False,
 )
 ENDED = ("Completed", "Failed", "Stopped")
 
