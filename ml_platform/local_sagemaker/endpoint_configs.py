@@ -26,6 +26,7 @@ async def create_endpoint_config(service: Service, request: Request) -> Response
     _require_unique_names(variants)
     for variant in variants:
         _complete_variant(service, variant)
+    _require_async_outputs(service, request.get("AsyncInferenceConfig"))
     if "DataCaptureConfig" in request:
         _require_s3(request["DataCaptureConfig"]["DestinationS3Uri"])
     body = {**request, "EndpointConfigArn": arn, "CreationTime": service.clock.timestamp()}
@@ -92,8 +93,19 @@ def _complete_variant(service: Service, variant: dict[str, Any]) -> None:
     variant.setdefault("InitialVariantWeight", 1.0)
 
 
-def _require_s3(uri: str) -> None:
+def _require_async_outputs(service: Service, config: dict[str, Any] | None) -> None:
+    output = (config or {}).get("OutputConfig", {})
+    for member in ("S3OutputPath", "S3FailurePath"):
+        if member in output:
+            _require_s3(output[member], "AsyncInferenceConfig")
+    for member in ("SuccessTopic", "ErrorTopic"):
+        topic = output.get("NotificationConfig", {}).get(member)
+        if topic and topic.split(":")[3] != service.region:
+            raise validation(f"AsyncInferenceConfig cannot be used: {member} {topic} is not in {service.region}.")
+
+
+def _require_s3(uri: str, member: str = "DataCaptureConfig") -> None:
     try:
         Location.parse(uri)
     except ObjectsError as error:
-        raise validation(f"DataCaptureConfig cannot be used: {error}.") from error
+        raise validation(f"{member} cannot be used: {error}.") from error

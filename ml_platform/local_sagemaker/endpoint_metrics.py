@@ -78,11 +78,17 @@ class EndpointMetrics:
     def __init__(self) -> None:
         self._pending: list[Invocation] = []
         self._dropped: dict[tuple[int, str, str], int] = {}
+        self._emitted: list[tuple[float, Metric, str, float]] = []
 
     def drop(self, endpoint: str, variant: str, resolution: int) -> None:
         """Count a request that a shadow variant missed because it was too far behind."""
         key = (int(time.time() * 1000) // resolution * resolution, endpoint, variant)
         self._dropped[key] = self._dropped.get(key, 0) + 1
+
+    def emit(self, metric: Metric, unit: str, value: float) -> None:
+        """Add a value to any metric, now."""
+        if len(self._emitted) < MAX_PENDING:
+            self._emitted.append((time.time(), metric, unit, value))
 
     def record(self, invocation: Invocation) -> None:
         """Count one invocation."""
@@ -91,8 +97,9 @@ class EndpointMetrics:
 
     def drain(self, resolution: int) -> dict[tuple[Metric, int, str], Summary]:
         """Return and forget the sums by metric, time (a multiple of the resolution, in milliseconds) and unit."""
-        if not self._pending and not self._dropped:
+        if not self._pending and not self._dropped and not self._emitted:
             return {}
+        emitted, self._emitted = self._emitted, []
         pending, self._pending = self._pending, []
         dropped, self._dropped = self._dropped, {}
         counts: dict[tuple[int, str, str, str | None], _Counts] = {}
@@ -108,7 +115,15 @@ class EndpointMetrics:
         for (at, endpoint, variant), times in dropped.items():
             metric = Metric.of(OWN_NAMESPACE, "ShadowRequestsDropped", _dimensions(endpoint, variant))
             sums[metric, at, COUNTED] = _sums((1.0, times))
+        for moment, metric, unit, value in emitted:
+            at = int(moment * 1000) // resolution * resolution
+            sums.setdefault((metric, at, unit), Summary()).add(value)
         return sums
+
+
+def endpoint_metric(name: str, endpoint: str, variant: str | None = None, namespace: str = NAMESPACE) -> Metric:
+    """Return a metric of an endpoint, or of one of its variants."""
+    return Metric.of(namespace, name, _dimensions(endpoint, variant)[: 1 if variant is None else 2])
 
 
 def _metrics(name: str, endpoint: str, variant: str, config: str | None) -> Iterable[Metric]:
@@ -118,8 +133,8 @@ def _metrics(name: str, endpoint: str, variant: str, config: str | None) -> Iter
         yield Metric.of(NAMESPACE, name, [*dimensions, {"Name": "EndpointConfigName", "Value": config}])
 
 
-def _dimensions(endpoint: str, variant: str) -> list[dict[str, str]]:
-    return [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+def _dimensions(endpoint: str, variant: str | None) -> list[dict[str, str]]:
+    return [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant or ""}]
 
 
 def _sums(*values: tuple[float, int]) -> Summary:

@@ -43,6 +43,8 @@ class FleetPlan:
     config: str
     variants: tuple[VariantPlan, ...]
     capture: dict[str, Any] | None = None
+    asynchronous: dict[str, Any] | None = None
+    """The ``AsyncInferenceConfig``, where there is one."""
 
     @property
     def production(self) -> tuple[VariantPlan, ...]:

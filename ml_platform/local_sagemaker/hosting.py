@@ -5,17 +5,22 @@ What they set in motion is in ``deployments``; endpoint configs are in ``endpoin
 
 import secrets
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from ml_platform.local_sagemaker import async_results
+from ml_platform.local_sagemaker.async_invocations import queues_of
 from ml_platform.local_sagemaker.autoscaling import operations as autoscaling
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.deployment_configs import require_deployable
 from ml_platform.local_sagemaker.deployments import KIND, deployments_of
 from ml_platform.local_sagemaker.endpoint_configs import require_endpoint_config
 from ml_platform.local_sagemaker.fleets import FleetPlan, VariantPlan
+from ml_platform.local_sagemaker.gauges import report_gauges
 from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint
 from ml_platform.local_sagemaker.model_servers import STARTUP_SECONDS, Container
 from ml_platform.local_sagemaker.models import resolve_container
+from ml_platform.local_sagemaker.notifications import notifications_of
 from ml_platform.local_sagemaker.paging import Listing, list_page
 from ml_platform.local_sagemaker.service import (
     AwsError,
@@ -74,6 +79,7 @@ async def describe_endpoint(service: Service, request: Request) -> Response:
         "ProductionVariants": _summaries(record, live, shadow=False),
         "ShadowProductionVariants": _summaries(record, live, shadow=True) or None,
         "DataCaptureConfig": _capture_summary(record["Plan"].get("capture")),
+        "AsyncInferenceConfig": record["Plan"].get("asynchronous"),
         "PendingDeploymentSummary": _pending_summary(record, live),
     }
 
@@ -106,10 +112,14 @@ async def update_endpoint_weights_and_capacities(service: Service, request: Requ
     record = _require_settled(service, request["EndpointName"], failed_too=False)
     plan = FleetPlan.from_json(record["Plan"])
     known = {variant.name for variant in plan.variants}
+    asked = [desired["VariantName"] for desired in request["DesiredWeightsAndCapacities"]]
+    if twice := next((name for name in asked if asked.count(name) > 1), None):
+        raise validation(f'The variant name "{twice}" was non-unique within the request.')
     for desired in request["DesiredWeightsAndCapacities"]:
         if desired["VariantName"] not in known:
             raise validation(
-                f'The variant name(s) "{desired["VariantName"]}" is/are not present within endpoint config.'
+                f'The variant name(s) "{desired["VariantName"]}" is/are not present within endpoint configuration '
+                f'"{record["EndpointConfigName"]}".'
             )
         if "ServerlessUpdateConfig" in desired:
             raise unsupported("serverless variants")
@@ -137,6 +147,9 @@ async def delete_endpoint(service: Service, request: Request) -> Response:
 async def recover(service: Service) -> None:
     """Bring back every endpoint after a stop or crash of the stand-in, and what scales them."""
     await deployments_of(service).recover()
+    notifications_of(service).observers[async_results.ORIGIN] = partial(async_results.count_undelivered, service)
+    queues_of(service).recover()
+    service.spawn(report_gauges(service), "gauges")
     await autoscaling.recover(service)
 
 
@@ -175,17 +188,14 @@ def _start_update(
 def _plan(service: Service, config_name: str) -> FleetPlan:
     """Return what an endpoint config makes us run, refusing what it asks for and we do not run."""
     config = require_endpoint_config(service, config_name)
-    for member, feature in (
-        ("AsyncInferenceConfig", "asynchronous inference"),
-        ("ExplainerConfig", "online explanations"),
-    ):
-        if member in config:
-            raise unsupported(feature)
+    if "ExplainerConfig" in config:
+        raise unsupported("online explanations")
     production = [_variant_plan(service, variant) for variant in config["ProductionVariants"]]
     shadows = [_variant_plan(service, variant) for variant in config.get("ShadowProductionVariants", [])]
     variants = (*production, *(replace(variant, shadow=True) for variant in shadows))
     _require_room(variants)
-    return FleetPlan(secrets.token_hex(6), config_name, variants, config.get("DataCaptureConfig"))
+    capture, asynchronous = config.get("DataCaptureConfig"), config.get("AsyncInferenceConfig")
+    return FleetPlan(secrets.token_hex(6), config_name, variants, capture, asynchronous)
 
 
 def _variant_plan(service: Service, variant: dict[str, Any]) -> VariantPlan:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 from ml_platform.local_sagemaker.fleets import Fleet, Variant
 from ml_platform.local_sagemaker.model_servers import ModelServer
@@ -28,6 +29,11 @@ class LiveEndpoint:
         """Whether a deployment is watched now: metrics are then told apart by endpoint config as well."""
         self._retired = False
         self._changed = asyncio.Event()
+
+    @property
+    def asynchronous(self) -> dict[str, Any] | None:
+        """The ``AsyncInferenceConfig`` of the fleet that serves: requests are then queued."""
+        return None if self.fleet is None else self.fleet.plan.asynchronous
 
     def switch(self, fleet: Fleet) -> Fleet | None:
         """Let another fleet answer from now on; return the one that did."""

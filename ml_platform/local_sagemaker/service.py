@@ -19,9 +19,11 @@ from ml_platform.local_sagemaker.objects import Objects
 from ml_platform.local_sagemaker.store import Store
 
 if TYPE_CHECKING:
+    from ml_platform.local_sagemaker.async_invocations import AsyncInvocations
     from ml_platform.local_sagemaker.cloudwatch.monitoring import Monitoring
     from ml_platform.local_sagemaker.deployments import Deployments
     from ml_platform.local_sagemaker.job_metrics import MetricReader
+    from ml_platform.local_sagemaker.notifications import Notifications
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +97,8 @@ class Service:
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     hosting: "Deployments | None" = None
     monitoring: "Monitoring | None" = None
+    notifications: "Notifications | None" = None
+    async_invocations: "AsyncInvocations | None" = None
 
     def arn(self, kind: str, name: str) -> str:
         """Return the ARN of a resource, e.g. ``arn("training-job", "fraud-1")``."""

@@ -160,3 +160,31 @@ def test_an_endpoint_answers_any_invocation(sagemaker_settings: Settings, stand_
 
     answers()
     assert account.invoke(endpoint) == "fuzzed"
+
+
+def test_an_asynchronous_endpoint_answers_any_request(
+    sagemaker_settings: Settings, stand_in: str, images_file: Path
+) -> None:
+    register_image(images_file)
+    account = Account(stand_in, sagemaker_settings.bucket)
+    output = {"OutputConfig": {"S3OutputPath": f"s3://{account.bucket}/out"}}
+    endpoint = account.an_endpoint(account.a_config("fuzzed", AsyncInferenceConfig=output))
+    printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=30)
+    fuzzed = Fuzzed(stand_in, "sagemaker-runtime")
+    texts = ("ContentType", "Accept", "CustomAttributes", "InferenceId", "S3OutputPathExtension", "Filename")
+    members = dict.fromkeys(texts, printable) | {
+        "InputLocation": st.sampled_from(["s3://", f"s3://{account.bucket}/absent", "https://a/b"]) | printable,
+        "Body": st.binary(),
+        "RequestTTLSeconds": st.integers(-1, 2**70),
+        "InvocationTimeoutSeconds": st.integers(-1, 4000),
+    }
+
+    @settings(max_examples=40, **FUZZ)
+    @given(
+        request=st.fixed_dictionaries({"EndpointName": st.sampled_from([endpoint, "fuzz-absent"])}, optional=members)
+    )
+    def answers(request: Any) -> None:
+        fuzzed.call("InvokeEndpointAsync", request)
+
+    answers()
+    assert account.describe(endpoint)["EndpointStatus"] == "InService"

@@ -186,12 +186,12 @@ def test_names_that_are_taken_or_unknown_are_refused_in_awss_words(account: Acco
 
 def test_what_the_stand_in_does_not_run_is_stored_and_refused_on_deployment(account: Account) -> None:
     model = account.a_model("first")
-    output = {"OutputConfig": {"S3OutputPath": f"s3://{account.bucket}/async"}}
-    account.sagemaker.create_endpoint_config(
-        EndpointConfigName=model, ProductionVariants=[account.a_variant(model)], AsyncInferenceConfig=output
-    )
-    assert account.sagemaker.describe_endpoint_config(EndpointConfigName=model)["AsyncInferenceConfig"] == output
-    with pytest.raises(ClientError, match="does not implement asynchronous inference"):
+    scaling = {"Status": "ENABLED", "MinInstanceCount": 1, "MaxInstanceCount": 2}
+    variant = account.a_variant(model, ManagedInstanceScaling=scaling)
+    account.sagemaker.create_endpoint_config(EndpointConfigName=model, ProductionVariants=[variant])
+    (stored,) = account.sagemaker.describe_endpoint_config(EndpointConfigName=model)["ProductionVariants"]
+    assert stored["ManagedInstanceScaling"] == scaling
+    with pytest.raises(ClientError, match="does not implement managed instance scaling"):
         account.sagemaker.create_endpoint(EndpointName=model, EndpointConfigName=model)
 
 

@@ -1,0 +1,95 @@
+"""Messages to SNS topics of the ground services, each written down before it is sent: a crash loses none.
+
+What a message says, and what becomes of its sender's books, is the sender's business.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
+
+from ml_platform.local_sagemaker.service import Service
+from ml_platform.local_sagemaker.store import Query
+
+logger = logging.getLogger(__name__)
+
+KIND = "notification"
+OLDEST_FIRST = Query(sort="name", descending=False, limit=100)
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+
+Message = dict[str, Any]
+Observer = Callable[[Message, str | None], None]
+"""Told a message when it is delivered (None), or that it never will be (why)."""
+
+
+class Notifications:
+    """The messages that wait to be delivered."""
+
+    def __init__(self, service: Service) -> None:
+        self.observers: dict[str, Observer] = {}
+        """Who is told what became of a message, by its ``Origin``."""
+        self._service = service
+        self._client: Any = None
+        self._last = 0
+        self._due = asyncio.Event()
+        self._due.set()
+        service.spawn(self._send_for_ever(), "notifications")
+
+    def send(self, topic: str, text: str, *, origin: str, subject: str | None = None, **about: Any) -> None:
+        """Have a message delivered. When this returns, a crash of the stand-in no longer loses it."""
+        # Names in the order in which they were given, also after a restart.
+        self._last = max(time.time_ns(), self._last + 1)
+        message = {"TopicArn": topic, "Message": text, "Subject": subject, "Origin": origin, **about}
+        self._service.store.insert(KIND, f"{self._last:020d}", message)
+        self._due.set()
+
+    async def _send_for_ever(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                while batch := self._service.store.select(KIND, OLDEST_FIRST):
+                    for row in batch:
+                        refusal = await asyncio.to_thread(self._publish, row.body)
+                        self._service.store.delete(KIND, row.name)
+                        self._tell(row.body, refusal)
+                pause = FIRST_PAUSE
+            except (BotoCoreError, ClientError) as error:
+                logger.warning("notifications wait for the ground services: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._due.set()
+
+    def _publish(self, message: Message) -> str | None:
+        """Send a message; return why it can never be delivered, or None."""
+        if self._client is None:
+            config = Config(connect_timeout=5, read_timeout=10)
+            self._client = Session().create_client("sns", region_name=self._service.region, config=config)
+        subject = {"Subject": message["Subject"]} if message.get("Subject") else {}
+        try:
+            self._client.publish(TopicArn=message["TopicArn"], Message=message["Message"], **subject)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            logger.warning("topic %s takes no message: %s", message["TopicArn"], error)
+            return str(error)
+        return None
+
+    def _tell(self, message: Message, refusal: str | None) -> None:
+        observer = self.observers.get(message["Origin"])
+        if observer is not None:
+            observer(message, refusal)
+
+
+def notifications_of(service: Service) -> Notifications:
+    """Return the service's notifications; made on first use."""
+    if service.notifications is None:
+        service.notifications = Notifications(service)
+    return service.notifications
