@@ -172,6 +172,23 @@ def approve(
 
 
 @app.command()
+def rollback(
+    model: Model,
+    *,
+    version: Annotated[int | None, typer.Option(help="Only if this version is live. Default: whatever is.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept with the package that is rejected.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Bring the approved version before the live one back, and reject the live one. Safe to repeat.
+
+    Example: [cyan]ml-platform rollback card_fraud --reason "declines too many"[/cyan]
+    """
+    from ml_platform.cli.rollback import run_rollback
+
+    run_rollback(model, version, reason=reason, yes=yes)
+
+
+@app.command()
 def doctor() -> None:
     """Check this machine: Python, packages, ports, disk, memory, left-over processes. Says what to do."""
     from ml_platform.cli.doctor import run_doctor

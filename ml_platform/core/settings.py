@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         default=None, ge=0, description="Day on which the simulated world changes: prices rise. None: never."
     )
 
+    online_store: str = Field(
+        default="sqlite",
+        description="Online features: `sqlite`, `redis://host:port/db` (also rediss, valkey, unix), or `dynamodb`.",
+    )
+
     ground_port: int = Field(default=5560, ge=1024, le=65535, description="Local S3 and other ground services.")
     sagemaker_port: int = Field(default=5561, ge=1024, le=65535, description="Local SageMaker stand-in.")
     sagemaker_time_scale: float = Field(
@@ -78,6 +83,14 @@ class Settings(BaseSettings):
     approve_by_gate: bool = Field(
         default=False,
         description="Register packages that pass the gate as Approved instead of PendingManualApproval.",
+    )
+    roll_back_by_decision: bool = Field(
+        default=False,
+        description="Roll back when the operating decision says so. Off: a person does, by `ml-platform rollback`.",
+    )
+    prices_file: Path | None = Field(
+        default=None,
+        description="YAML or JSON of instance prices for cost estimates; `resources.sagemaker_prices` shows its form.",
     )
 
     @classmethod

@@ -78,6 +78,7 @@ class OperatingDecision(BaseModel):
         default_factory=dict, description="The figures weighed; unknown ones are absent."
     )
     decided_at: datetime
+    package_arn: str | None = Field(default=None, description="The live package that the decision is about.")
 
 
 def measure_quality(captured: "pd.DataFrame", rejected: int, baseline: Baseline) -> CaptureQuality:
@@ -129,6 +130,7 @@ def decide_operation(  # keyword-only, each is one piece of evidence
         reasons=tuple(reasons),
         evidence=dict(_figures(drift, performance, quality)),
         decided_at=decided_at,
+        package_arn=live,
     )
 
 

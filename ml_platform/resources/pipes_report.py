@@ -34,7 +34,7 @@ def job_metadata(
     optional = {
         "billable_seconds": job.billable_seconds or None,
         "estimated_cost_usd": round(cost, 6) if cost else None,
-        "price_source": prices.source if cost else None,
+        "price_source": prices.told_source if cost else None,
         "spot_interruptions": job.interruptions or None,
         "failure_reason": job.failure_reason,
     }

@@ -26,6 +26,7 @@ from ml_platform.resources import pipes_messages
 from ml_platform.resources.pipes_names import job_name
 from ml_platform.resources.pipes_retries import NEVER, TRANSIENT, Retries
 from ml_platform.resources.pipes_watch import Context, Watch, op_of
+from ml_platform.resources.sagemaker_prices import INDICATIVE_PRICES, PriceTable
 
 # E.g. the bar in the key of a partition of two dimensions.
 _TAG_FORBIDS = re.compile(r"[^\w\s.:/=+\-@]")
@@ -64,6 +65,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         log_grace_seconds: How long to wait, after the job has completed, for its last messages to reach the log.
         retries: After which endings a step asks Dagster for a retry, and when: ``pipes_retries.PATIENT``, or a table
             of your own. By default that is left to the asset's own retry policy.
+        prices: For cost estimates.
         clock: Present instant.
         sleep: Waits between two looks.
     """
@@ -78,6 +80,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         poll_interval: float = 5.0,
         log_grace_seconds: float = 10.0,
         retries: Retries = NEVER,
+        prices: PriceTable = INDICATIVE_PRICES,
         clock: Clock = utc_now,
         sleep: Sleep = sleep,
     ) -> None:
@@ -88,6 +91,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         self.poll_interval = poll_interval
         self.log_grace_seconds = log_grace_seconds
         self.retries = retries
+        self.prices = prices
         self.clock, self.sleep = clock, sleep
 
     def run(  # type: ignore[override]  # each client has parameters of its own

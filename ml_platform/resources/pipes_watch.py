@@ -40,7 +40,7 @@ class Watch:
         """What is known of the job by now."""
         if self.job is None:
             return {}
-        return job_metadata(self.kind, self.client.region, self.job, adopted=self.adopted)
+        return job_metadata(self.kind, self.client.region, self.job, adopted=self.adopted, prices=self.client.prices)
 
     def follow(self, session: PipesSession, request: Mapping[str, Any], usable: Callable[[Any], bool]) -> Job:
         """Start or adopt the job, pass on its log lines, messages and metrics, and return it completed."""

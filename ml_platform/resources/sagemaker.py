@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ml_platform.aws.training_jobs import TrainingJob
     from ml_platform.aws.transform_jobs import TransformJob
     from ml_platform.batch.run import BatchScores
+    from ml_platform.deployment.rollback import RollbackPlan
     from ml_platform.deployment.rollout import LiveEndpoint
     from ml_platform.deployment.rollout_plan import RolloutPolicy
     from ml_platform.evaluation.evidence import PromotionEvidence
@@ -81,8 +82,14 @@ class SageMaker(PlatformResource):
     def _pipes(settings: Settings) -> "PipesSageMakerClient":
         from ml_platform.resources.pipes_retries import PATIENT
         from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
+        from ml_platform.resources.sagemaker_prices import prices
 
-        return PipesSageMakerClient(settings.region, poll_interval=settings.poll_seconds, retries=PATIENT)
+        return PipesSageMakerClient(
+            settings.region,
+            poll_interval=settings.poll_seconds,
+            retries=PATIENT,
+            prices=prices(settings.prices_file),
+        )
 
     def register(self, evidence: "PromotionEvidence", candidate: "Candidate", report_uri: str) -> ModelPackage:
         """Register a candidate that passed the gate.
@@ -153,6 +160,27 @@ class SageMaker(PlatformResource):
                 f"No package of {model} is approved. Look at its evidence, then `ml-platform approve {model}`."
             )
         return rollout.deploy(self.settings, model, package, policy, on_progress=on_progress)
+
+    def roll_back(self, model: str, *, version: int | None, by: str, reason: str) -> "RollbackPlan":
+        """Reject the live version, so that ``deploy`` brings the approved one before it; safe to repeat.
+
+        Args:
+            model: The model.
+            version: The version to leave: when it is not live any more, nothing is done. None: whatever is live.
+            by: Who wants it.
+            reason: Why; kept with the package.
+
+        Raises:
+            NothingToRollBackToError: With the reason, and before anything is changed.
+        """
+        from ml_platform.deployment.rollback import apply_rollback, plan_rollback
+        from ml_platform.registry import lookup
+
+        live = self.live_package(model)
+        packages = lookup.list_packages(self.settings.region, names.model_package_group(model))
+        plan = plan_rollback(packages, live.package if live else None, version)
+        apply_rollback(self.settings.region, plan, by=by, reason=reason)
+        return plan
 
     def score_batch(
         self,
