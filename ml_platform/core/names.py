@@ -60,6 +60,16 @@ def table_partition(table: str, day: date) -> str:
     return f"{table_prefix(table)}date={day.isoformat()}/part-0.parquet"
 
 
+def landing_ledger(table: str) -> str:
+    """S3 key of the document that says which days of a table were landed, from what, and when they last changed."""
+    return f"landings/{table}.json"
+
+
+def inbox_prefix(source: str) -> str:
+    """S3 prefix of everything that came from one source of changes, before it is landed."""
+    return f"inbox/{source}/"
+
+
 def model_prefix(model: str, kind: str) -> str:
     """S3 prefix for one kind of thing a model leaves behind, e.g. ``training-sets`` or ``artifacts``."""
     return f"models/{model}/{kind}/"

@@ -10,7 +10,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
+from ml_platform.core.clock import Clock, utc_now
 from ml_platform.core.errors import SourceDataError
+from ml_platform.ingestion.day_versions import DayVersions, versions_of_rows
+from ml_platform.ingestion.declaration import TRANSACTIONS
 from ml_platform.ingestion.schema import PARTITION_DAY, SURPLUS_FIELD, TRANSACTION_COLUMNS, parse_times
 from ml_platform.ingestion.source_columns import check_mapping, resolve_columns
 from ml_platform.ingestion.source_files import SourceFiles
@@ -30,6 +33,7 @@ class FileSource:
     columns: Mapping[str, str] = field(default_factory=dict)
     label_delay_days: int = 7
     region: str = "us-east-1"
+    now: Clock = utc_now
 
     def __post_init__(self) -> None:
         check_mapping(self.columns)
@@ -44,28 +48,48 @@ class FileSource:
         return self.files.version()
 
     def days(self) -> tuple[date, date]:
-        """Return the first and the last day with a transaction.
+        """Return the first and the last day with a transaction; days that have not come yet are not among them.
 
         Raises:
             SourceDataError: When there is no row, or none with a readable time.
         """
-        # A sensor asks every minute; the files are read again only when they have changed.
-        return _days_of_version(self.address, tuple(sorted(self.columns.items())), self.region, self.version())
+        every = self._every_day()
+        come = [day for day in every if not self._is_ahead(day)] or every
+        return come[0], come[-1]
 
-    def first_and_last_day(self) -> tuple[date, date]:
-        """Read the days anew; raises like ``days``."""
+    def refresh(self) -> int:
+        """Return 0: files are looked at anew by whoever asks."""
+        return 0
+
+    def versions(self, first: date, last: date) -> DayVersions:
+        """Return a fingerprint of each day's rows; see ``Source``."""
+        return _versions_at(self._at, self.label_delay_days, self.days()[1], self.version()).between(first, last)
+
+    def every_day(self) -> list[date]:
+        """Read the days that have rows anew, ascending; raises like ``days``."""
         with self._readable():
             moments = self._scan(("event_time",), ()).collect()["event_time"]
-        instants = parse_times(moments)
-        first, last = instants.dt.date().min(), instants.dt.date().max()
-        if not isinstance(first, date) or not isinstance(last, date):
+        found: list[date] = parse_times(moments).dt.date().drop_nulls().unique().sort().to_list()
+        if not found:
             self._refuse_times(moments)
-        return first, last
+        return found
 
     def transactions(self, first: date, last: date) -> "pl.DataFrame":
-        """Return the raw rows of the days from ``first`` to ``last``; see ``Source``."""
+        """Return the raw rows of the days from ``first`` to ``last``; see ``Source``.
+
+        Rows of days that have not come yet are filed under the last day that has, where they are quarantined: their
+        sender's clock is wrong, and nobody would ask for their own day in time.
+        """
+        import polars as pl
+
         with self._readable():
-            return self._days(self._scan(TRANSACTION_COLUMNS, ()), "event_time", first, last)
+            rows = self._days(self._scan(TRANSACTION_COLUMNS, ()), "event_time", first, last)
+            newest = self.days()[1]
+            ahead = [day for day in self._every_day() if self._is_ahead(day) and day > last]
+            if not ahead or not first <= newest <= last:
+                return rows
+            early = self._days(self._scan(TRANSACTION_COLUMNS, ()), "event_time", ahead[0], ahead[-1])
+        return pl.concat([rows, early.with_columns(pl.lit(newest).alias(PARTITION_DAY))])
 
     def labels_known(self, first: date, last: date) -> "pl.DataFrame":
         """Return the raw labels that became known on the days from ``first`` to ``last``; see ``Source``."""
@@ -80,6 +104,17 @@ class FileSource:
             rows = self._days(labels, "event_time", first - delay, last - delay)
         known = (parse_times(rows["event_time"]) + delay).alias("known_time")
         return rows.with_columns(known, pl.col(PARTITION_DAY) + delay)
+
+    @property
+    def _at(self) -> "_Address":
+        return self.address, tuple(sorted(self.columns.items())), self.region
+
+    def _every_day(self) -> list[date]:
+        # A sensor asks every minute; the files are read again only when they have changed.
+        return _days_at(self._at, self.version())
+
+    def _is_ahead(self, day: date) -> bool:
+        return day > (self.now() + TRANSACTIONS.clock_tolerance).date()
 
     def _scan(self, required: Sequence[str], optional: Sequence[str]) -> "pl.LazyFrame":
         """Return all files' rows with our column names and their own types."""
@@ -135,14 +170,26 @@ class FileSource:
             ) from error
 
 
+_LAST_DAY = date(2262, 1, 1)
+"""The last year that a time in nanoseconds can be in."""
+
+_Address = tuple[str, tuple[tuple[str, str], ...], str]
+"""Address, mapping of columns and region of a source: what it is cached by, together with its version."""
+
+
 @lru_cache(maxsize=8)
-def _days_of_version(
-    address: str,
-    columns: tuple[tuple[str, str], ...],
-    region: str,
-    version: str,  # noqa: ARG001 - a part of the cache's key
-) -> tuple[date, date]:
-    return FileSource(address, dict(columns), region=region).first_and_last_day()
+def _days_at(at: _Address, version: str) -> list[date]:  # noqa: ARG001 - a part of the cache's key
+    address, columns, region = at
+    return FileSource(address, dict(columns), region=region).every_day()
+
+
+@lru_cache(maxsize=8)
+def _versions_at(at: _Address, label_delay_days: int, newest: date, version: str) -> DayVersions:
+    address, columns, region = at
+    source = FileSource(address, dict(columns), label_delay_days, region=region)
+    first = _days_at(at, version)[0]
+    rows = source.transactions(first, newest)
+    return DayVersions(versions_of_rows(rows), versions_of_rows(source.labels_known(first, _LAST_DAY)))
 
 
 def _day_of(column: str) -> "pl.Expr":

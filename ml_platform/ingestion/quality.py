@@ -1,27 +1,31 @@
-"""Rules that part good rows from quarantined ones, and say why. Pure: frames in, frames out.
+"""The rules of a declaration, as a pandera schema, and how they part good rows from quarantined ones. Pure.
 
 A row is quarantined with every reason that applies. Where rows come from is ``source``, where they go ``landing``.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
-from ml_platform.ingestion.schema import (
-    LABEL_COLUMNS,
-    PARTITION_DAY,
-    SURPLUS_FIELD,
-    TRANSACTION_COLUMNS,
-    parse_amounts,
-    parse_ids,
-    parse_labels,
-    parse_times,
-)
+from ml_platform.ingestion.declaration import FRAUD_LABELS, TRANSACTIONS, Column, Kind, TableDeclaration
+from ml_platform.ingestion.schema import PARTITION_DAY, PAYLOAD, SURPLUS_FIELD, column_type, parse
 
 if TYPE_CHECKING:
+    import pandera.polars as pa
     import polars as pl
 
 REASON = "reason"
 _SEPARATOR = "; "
+_ROW = "row"
+
+_UNREADABLE: dict[Kind, str] = {
+    "identifier": "missing",
+    "instant": "unparsable",
+    "amount": "not a number",
+    "label": "neither 0 nor 1",
+}
+"""What is wrong with a value that is there and cannot be read as its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Split:
     """Rows after the rules, in the source's order; both frames keep ``partition_day``.
 
     ``good`` has the table's columns and types. ``quarantined`` has the same columns as the strings that the source
-    gave, and ``reason``.
+    gave, ``payload``, which is what came when it could not be told apart into columns, and ``reason``.
     """
 
     good: "pl.DataFrame"
@@ -42,70 +46,137 @@ class Split:
         return dict(counts.iter_rows())
 
 
-def split_transactions(raw: "pl.DataFrame") -> Split:
-    """Split the raw transactions of one or several days.
+def split_transactions(raw: "pl.DataFrame", now: datetime | None = None) -> Split:
+    """Split the raw transactions of one or several days; see ``split_rows``."""
+    return split_rows(TRANSACTIONS, raw, now)
 
-    Of several rows with one transaction_id the first that breaks no other rule is good.
+
+def split_labels(raw: "pl.DataFrame", now: datetime | None = None) -> Split:
+    """Split raw labels; one transaction may have several, known at different times."""
+    return split_rows(FRAUD_LABELS, raw, now)
+
+
+def split_rows(declared: TableDeclaration, raw: "pl.DataFrame", now: datetime | None = None) -> Split:
+    """Split raw rows by the rules of a declaration.
+
+    Of several rows with one key the first that breaks no other rule is good. Without ``now`` no row is from the future.
     """
     import polars as pl
 
-    parsed = pl.DataFrame(
+    parsed = pl.DataFrame([parse(raw[column.name], column.kind) for column in declared.columns])
+    reasons = pl.concat(
         [
-            parse_ids(raw["transaction_id"]),
-            parse_times(raw["event_time"]),
-            parse_ids(raw["customer_id"]),
-            parse_ids(raw["terminal_id"]),
-            parse_amounts(raw["amount"]),
+            _unreadable_rows(raw),
+            _unreadable_values(declared, raw, parsed),
+            _broken_rules(declared, parsed.with_columns(raw[PARTITION_DAY]), now),
         ]
     )
-    amount = parsed["amount"]
-    broken = {
-        **_broken_row(raw),
-        "transaction_id missing": parsed["transaction_id"].is_null(),
-        **_broken_times(raw["event_time"], parsed["event_time"]),
-        "event_time outside the partition day": parsed["event_time"].dt.date() != raw[PARTITION_DAY],
-        "customer_id missing": parsed["customer_id"].is_null(),
-        "terminal_id missing": parsed["terminal_id"].is_null(),
-        "amount missing": _is_missing(raw["amount"]),
-        "amount not a number": amount.is_null() & ~_is_missing(raw["amount"]),
-        "amount infinite": amount.is_infinite(),
-        "amount negative": amount < 0,
-    }
-    return _split(raw, parsed.select(TRANSACTION_COLUMNS), broken, unique_by=("transaction_id",))
+    reasons = pl.concat([reasons, _repeated_keys(declared, parsed, reasons)])
+    by_row = reasons.group_by(_ROW, maintain_order=True).agg(pl.col(REASON).unique(maintain_order=True))
+    told = by_row.select(pl.col(_ROW), pl.col(REASON).list.join(_SEPARATOR))
+    numbered = raw.with_row_index(_ROW)
+    bad = numbered.join(told, on=_ROW, how="inner", maintain_order="left")
+    payload = pl.col(PAYLOAD) if PAYLOAD in raw.columns else pl.lit(None, pl.String).alias(PAYLOAD)
+    return Split(
+        good=parsed.with_columns(raw[PARTITION_DAY]).filter(~numbered[_ROW].is_in(told[_ROW].implode())),
+        quarantined=bad.select(
+            pl.col(declared.names).cast(pl.String, strict=False), PARTITION_DAY, payload, pl.col(REASON)
+        ),
+    )
 
 
-def split_labels(raw: "pl.DataFrame") -> Split:
-    """Split raw labels; one transaction may have several, known at different times."""
+@cache
+def rules_of(declared: TableDeclaration) -> "pa.DataFrameSchema":
+    """Return the declaration's rules for parsed rows with their ``partition_day``; each names the reason it gives.
+
+    That a value is there and readable is not among them: only the raw value tells the one from the other.
+    """
+    import pandera.polars as pa
     import polars as pl
 
-    parsed = pl.DataFrame(
-        [
-            parse_ids(raw["transaction_id"]),
-            parse_labels(raw["label"]),
-            parse_times(raw["event_time"]),
-            parse_times(raw["known_time"]),
-        ]
-    )
-    broken = {
-        **_broken_row(raw),
-        "transaction_id missing": parsed["transaction_id"].is_null(),
-        "label neither 0 nor 1": parsed["label"].is_null(),
-        **_broken_times(raw["event_time"], parsed["event_time"]),
-        **_broken_times(raw["known_time"], parsed["known_time"]),
-        "known_time outside the partition day": parsed["known_time"].dt.date() != raw[PARTITION_DAY],
-        "known_time before event_time": parsed["known_time"] < parsed["event_time"],
+    columns = {
+        column.name: pa.Column(column_type(column.kind), _checks(column), nullable=True) for column in declared.columns
     }
-    return _split(raw, parsed.select(LABEL_COLUMNS), broken, unique_by=("transaction_id", "known_time"))
+    filed = pl.col(declared.event_time).dt.date() == pl.col(PARTITION_DAY)
+    rules = {f"{declared.event_time} outside the partition day": filed}
+    for later, earlier in declared.not_before:
+        rules[f"{later} before {earlier}"] = pl.col(later) >= pl.col(earlier)
+    checks = [_check(reason, holds) for reason, holds in rules.items()]
+    return pa.DataFrameSchema(columns | {PARTITION_DAY: pa.Column(pl.Date())}, checks=checks, ordered=True, strict=True)
 
 
-def _broken_row(raw: "pl.DataFrame") -> "dict[str, pl.Series]":
-    # Which of its fields is the stray one nobody knows: all after it belong to other columns.
-    return {"more fields than columns": raw[SURPLUS_FIELD].is_not_null()} if SURPLUS_FIELD in raw.columns else {}
+def _checks(column: Column) -> "list[pa.Check]":
+    import polars as pl
+
+    if column.kind != "amount":
+        return []
+    value = pl.col(column.name)
+    return [
+        _check(f"{column.name} infinite", value.is_infinite().not_()),
+        _check(f"{column.name} negative", value >= 0),
+    ]
 
 
-def _broken_times(raw: "pl.Series", parsed: "pl.Series") -> "dict[str, pl.Series]":
-    missing = _is_missing(raw)
-    return {f"{raw.name} missing": missing, f"{raw.name} unparsable": parsed.is_null() & ~missing}
+def _check(reason: str, holds: "pl.Expr") -> "pa.Check":
+    """Return a rule for whole rows; where a value is missing it says nothing."""
+    import pandera.polars as pa
+
+    return pa.Check(lambda rows: rows.lazyframe.select(holds.fill_null(value=True)), name=reason, error=reason)
+
+
+def _broken_rules(declared: TableDeclaration, parsed: "pl.DataFrame", now: datetime | None) -> "pl.DataFrame":
+    """Return row and reason of every rule that a row breaks."""
+    import pandera.polars as pa
+    import polars as pl
+
+    early = _from_the_future(declared, parsed, now)
+    try:
+        # A row from the future lies outside its day as well; one reason says it.
+        judged = parsed.with_columns(
+            pl.when(early).then(None).otherwise(pl.col(declared.event_time)).alias(declared.event_time)
+        )
+        rules_of(declared).validate(judged, lazy=True)
+        broken = _no_reasons()
+    except pa.errors.SchemaErrors as error:
+        broken = error.failure_cases.select(pl.col("index").cast(pl.UInt32).alias(_ROW), pl.col("check").alias(REASON))
+    return pl.concat([_reasons(early, f"{declared.event_time} in the future"), broken])
+
+
+def _from_the_future(declared: TableDeclaration, parsed: "pl.DataFrame", now: datetime | None) -> "pl.Series":
+    import polars as pl
+
+    if now is None:
+        return pl.repeat(value=False, n=len(parsed), dtype=pl.Boolean, eager=True)
+    return (parsed[declared.event_time] > now + declared.clock_tolerance).fill_null(value=False)
+
+
+def _unreadable_rows(raw: "pl.DataFrame") -> "pl.DataFrame":
+    """Return the rows of a file with a stray field, all after which belong to other columns, and unreadable records."""
+    import polars as pl
+
+    whole = {SURPLUS_FIELD: "more fields than columns", PAYLOAD: "record unreadable"}
+    found = [_reasons(raw[column].is_not_null(), reason) for column, reason in whole.items() if column in raw.columns]
+    return pl.concat([_no_reasons(), *found])
+
+
+def _unreadable_values(declared: TableDeclaration, raw: "pl.DataFrame", parsed: "pl.DataFrame") -> "pl.DataFrame":
+    import polars as pl
+
+    there = pl.repeat(value=True, n=len(raw), dtype=pl.Boolean, eager=True)
+    if PAYLOAD in raw.columns:
+        # Nothing is known of the columns of a record that could not be read.
+        there = raw[PAYLOAD].is_null()
+    found = []
+    for column in declared.columns:
+        missing = _is_missing(raw[column.name])
+        # A label without a value is no label, and an unreadable identifier reads as a blank one.
+        unreadable = parsed[column.name].is_null() & there
+        if column.kind == "label":
+            found.append(_reasons(unreadable, f"{column.name} {_UNREADABLE['label']}"))
+            continue
+        found.append(_reasons(unreadable & missing, f"{column.name} missing"))
+        found.append(_reasons(unreadable & ~missing, f"{column.name} {_UNREADABLE[column.kind]}"))
+    return pl.concat(found)
 
 
 def _is_missing(values: "pl.Series") -> "pl.Series":
@@ -119,36 +190,27 @@ def _is_missing(values: "pl.Series") -> "pl.Series":
     return values.is_null()
 
 
-def _split(
-    raw: "pl.DataFrame", parsed: "pl.DataFrame", broken: "dict[str, pl.Series]", unique_by: tuple[str, ...]
-) -> Split:
-    """Part the rows that break a rule, or repeat a good row before them, from the others."""
+def _repeated_keys(declared: TableDeclaration, parsed: "pl.DataFrame", broken: "pl.DataFrame") -> "pl.DataFrame":
+    """Return the rows whose key an unbroken row before them has."""
     import polars as pl
 
-    rules = pl.DataFrame([flags.fill_null(value=False).alias(reason) for reason, flags in broken.items()])
-    rules = rules.with_columns(
-        _repeats(parsed, ~rules.select(pl.any_horizontal(pl.all())).to_series(), unique_by).alias(
-            f"{unique_by[0]} duplicate"
-        )
-    )
-    bad = rules.select(pl.any_horizontal(pl.all()).alias("bad")).to_series()
-    reason = pl.concat_str(
-        [pl.when(pl.col(rule)).then(pl.lit(rule)) for rule in rules.columns], separator=_SEPARATOR, ignore_nulls=True
-    )
-    as_given = raw.filter(bad).select(pl.col(parsed.columns).cast(pl.String, strict=False), PARTITION_DAY)
-    return Split(
-        good=parsed.with_columns(raw[PARTITION_DAY]).filter(~bad),
-        quarantined=as_given.with_columns(rules.filter(bad).select(reason.alias(REASON)).to_series()),
-    )
+    keys = parsed.select(declared.key).with_row_index(_ROW)
+    if not keys.select(pl.struct(declared.key).is_duplicated().any()).item():
+        return _no_reasons()
+    keys = keys.with_columns(unbroken=~keys[_ROW].is_in(broken[_ROW].implode()))
+    first_unbroken = pl.col(_ROW).filter("unbroken").min().over(declared.key)
+    has_key = pl.all_horizontal(pl.col(declared.key).is_not_null())
+    repeats = keys.select((has_key & (pl.col(_ROW) > first_unbroken)).fill_null(value=False)).to_series()
+    return _reasons(repeats, f"{declared.key[0]} duplicate")
 
 
-def _repeats(parsed: "pl.DataFrame", unbroken: "pl.Series", unique_by: tuple[str, ...]) -> "pl.Series":
-    """Whether an unbroken row with the same key comes before each row."""
+def _reasons(broken: "pl.Series", reason: str) -> "pl.DataFrame":
     import polars as pl
 
-    keys = parsed.select(unique_by).with_columns(unbroken=unbroken).with_row_index("row")
-    if not keys.select(pl.struct(unique_by).is_duplicated().any()).item():
-        return pl.repeat(value=False, n=len(keys), dtype=pl.Boolean, eager=True)
-    first_unbroken = pl.col("row").filter("unbroken").min().over(unique_by)
-    has_key = pl.all_horizontal(pl.col(unique_by).is_not_null())
-    return keys.select((has_key & (pl.col("row") > first_unbroken)).fill_null(value=False)).to_series()
+    return pl.DataFrame({_ROW: broken.arg_true().cast(pl.UInt32)}).with_columns(pl.lit(reason).alias(REASON))
+
+
+def _no_reasons() -> "pl.DataFrame":
+    import polars as pl
+
+    return pl.DataFrame(schema={_ROW: pl.UInt32, REASON: pl.String})

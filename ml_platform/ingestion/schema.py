@@ -1,26 +1,30 @@
-"""Columns and types of the tables that ingestion lands, and how a source's values become them.
+"""Names and types of what ingestion reads and lands, and how a source's values become them.
 
-Which rows are good enough is ``quality``. Parsing never raises: what cannot be read becomes null.
+Columns are declared in ``declaration``; which rows are good enough is ``quality``. Parsing never raises: what cannot
+be read becomes null.
 """
 
 from typing import TYPE_CHECKING
 
+from ml_platform.ingestion import declaration
+from ml_platform.ingestion.declaration import Kind, TableDeclaration
+
 if TYPE_CHECKING:
     import polars as pl
 
-TRANSACTIONS = "payments/transactions"
-FRAUD_LABELS = "payments/fraud_labels"
-QUARANTINE = "payments/quarantine"
-LABEL_QUARANTINE = "payments/label_quarantine"
-
-TRANSACTION_COLUMNS = ("transaction_id", "event_time", "customer_id", "terminal_id", "amount")
-LABEL_COLUMNS = ("transaction_id", "label", "event_time", "known_time")
+TRANSACTIONS = declaration.TRANSACTIONS.name
+FRAUD_LABELS = declaration.FRAUD_LABELS.name
+TRANSACTION_COLUMNS = declaration.TRANSACTIONS.names
+LABEL_COLUMNS = declaration.FRAUD_LABELS.names
 
 PARTITION_DAY = "partition_day"
 """The day a source files a row under: also a row without a readable time belongs to one, and is landed once."""
 
 SURPLUS_FIELD = "surplus_field"
 """What a row of a CSV file has beyond its header's columns, if a source has this column at all: a stray comma."""
+
+PAYLOAD = "payload"
+"""A record that could not be told apart into columns, as it came; null for every other row."""
 
 # Naive times are UTC. The first format that fits most sources comes first: the others run only on what is left.
 _TIME_FORMATS = (
@@ -46,20 +50,30 @@ def instant_type() -> "pl.Datetime":
     return pl.Datetime("us", "UTC")
 
 
-def empty_transactions() -> "pl.DataFrame":
-    """Return the transactions of a day on which nothing happened."""
+def column_type(kind: Kind) -> "pl.DataType":
+    """Return the type of a column of this kind."""
     import polars as pl
 
-    types = (pl.String(), instant_type(), pl.String(), pl.String(), pl.Float64())
-    return pl.DataFrame(schema=dict(zip(TRANSACTION_COLUMNS, types, strict=True)))
+    types: dict[Kind, pl.DataType] = {
+        "identifier": pl.String(),
+        "instant": instant_type(),
+        "amount": pl.Float64(),
+        "label": pl.Int8(),
+    }
+    return types[kind]
 
 
-def empty_labels() -> "pl.DataFrame":
-    """Return the labels of a day on which nothing became known."""
+def empty_table(declared: TableDeclaration) -> "pl.DataFrame":
+    """Return a declared table of a day on which nothing happened."""
     import polars as pl
 
-    types = (pl.String(), pl.Int8(), instant_type(), instant_type())
-    return pl.DataFrame(schema=dict(zip(LABEL_COLUMNS, types, strict=True)))
+    return pl.DataFrame(schema={column.name: column_type(column.kind) for column in declared.columns})
+
+
+def parse(values: "pl.Series", kind: Kind) -> "pl.Series":
+    """Return a source's values as the type of this kind."""
+    readers = {"identifier": parse_ids, "instant": parse_times, "amount": parse_amounts, "label": parse_labels}
+    return readers[kind](values)
 
 
 def parse_ids(values: "pl.Series") -> "pl.Series":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ml_platform.core.fingerprint import fingerprint_json
 from ml_platform.core.settings import SIMULATOR, Settings
+from ml_platform.ingestion.day_versions import DayVersions
 from ml_platform.ingestion.file_source import FileSource
 from ml_platform.ingestion.schema import PARTITION_DAY
 from ml_platform.ingestion.simulator_parameters import SimulatorParameters
@@ -40,6 +41,14 @@ class Source(Protocol):
 
     def version(self) -> str:
         """Return a fingerprint that changes when the source has something new."""
+        ...
+
+    def versions(self, first: date, last: date) -> DayVersions:
+        """Return a version of each day from ``first`` to ``last`` that has rows; it changes when they do."""
+        ...
+
+    def refresh(self) -> int:
+        """Fetch what is new at the origin, if that is needed to see it, and return how many changes that were."""
         ...
 
 
@@ -74,6 +83,14 @@ class SimulatorSource:
     def version(self) -> str:
         """Return a fingerprint of the parameters."""
         return fingerprint_json([self.parameters.model_dump(), self.history_start])
+
+    def versions(self, first: date, last: date) -> DayVersions:  # noqa: ARG002 - see ``Source``
+        """Return none: a simulated day that was landed stays as it is, whatever the parameters become."""
+        return DayVersions()
+
+    def refresh(self) -> int:
+        """Return 0: any day can be had at any time."""
+        return 0
 
 
 def open_source(settings: Settings) -> Source:

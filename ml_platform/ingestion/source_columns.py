@@ -7,17 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 from ml_platform.core.errors import ConfigurationError, SourceDataError
+from ml_platform.ingestion.declaration import TABLES
 
-# Other names that a column is recognised by, whatever the case of the letters.
-_ALIASES = {
-    "transaction_id": ("transaction_id",),
-    "event_time": ("event_time", "tx_datetime"),
-    "customer_id": ("customer_id",),
-    "terminal_id": ("terminal_id",),
-    "amount": ("amount", "tx_amount"),
-    "label": ("label", "tx_fraud"),
-    "known_time": ("known_time",),
-}
+# Names that a column is recognised by, whatever the case of the letters; its own comes first.
+_ALIASES = {column.name: (column.name, *column.aliases) for table in TABLES for column in table.columns}
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:

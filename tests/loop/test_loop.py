@@ -97,6 +97,9 @@ def first_deployment(world: World, tick_before_approval: tuple[list[Run], str | 
 def test_a_history_lands_in_one_run_and_online_equals_offline(history: Run) -> None:
     assert history.materialized == set(DAILY_ASSETS)
     assert {check.check_name: check.passed for check in history.checks} == {
+        "volume_is_usual": True,
+        "newest_day_is_fresh": True,
+        "schema_is_as_declared": True,
         "quarantine_is_small": True,
         "online_equals_offline": True,
     }

@@ -10,8 +10,9 @@ from ml_platform.aws.objects import ObjectStore
 from ml_platform.aws.tables import DailyTable
 from ml_platform.core.errors import SourceDataError
 from ml_platform.core.settings import Settings
+from ml_platform.ingestion.declaration import FRAUD_LABELS, TRANSACTIONS
 from ml_platform.ingestion.landing import ingest_labels, ingest_transactions
-from ml_platform.ingestion.schema import empty_labels, empty_transactions
+from ml_platform.ingestion.schema import empty_table
 from ml_platform.ingestion.source import FileSource, open_source
 
 MONDAY = date(2026, 1, 5)
@@ -50,7 +51,7 @@ def test_good_rows_land_by_day_and_bad_ones_are_quarantined_with_reasons(
         "transaction_id duplicate": 1,
     }
     landed = DailyTable(store, "payments/transactions").read(MONDAY, WEDNESDAY)
-    assert landed.schema == empty_transactions().schema
+    assert landed.schema == empty_table(TRANSACTIONS).schema
     assert landed["transaction_id"].to_list() == ["a", "d"]
     quarantined = DailyTable(store, "payments/quarantine").read(MONDAY, WEDNESDAY)
     assert quarantined["reason"].to_list() == [
@@ -69,17 +70,28 @@ def test_an_empty_day_inside_a_range_is_an_empty_partition_and_reported(
     assert report.empty_days == (tuesday,)
     partition = DailyTable(store, "payments/transactions").read_day(tuesday)
     assert partition is not None
-    assert partition.equals(empty_transactions())
+    assert partition.equals(empty_table(TRANSACTIONS))
     assert report.days[1].address == store.uri("tables/payments/transactions/date=2026-01-06/part-0.parquet")
     assert report.days[1].quarantine_address is None
 
 
-def test_an_empty_day_alone_is_a_failure_that_names_it(payments: FileSource, store: ObjectStore) -> None:
-    with pytest.raises(SourceDataError, match=r"no transactions on 2026-01-06\. It has .* 2026-01-05 to 2026-01-07"):
-        ingest_transactions(payments, store, (date(2026, 1, 6), date(2026, 1, 6)))
-    with pytest.raises(SourceDataError, match="from 2025-12-01 to 2025-12-31"):
+def test_an_empty_day_alone_is_landed_empty_when_the_source_has_days_around_it(
+    payments: FileSource, store: ObjectStore
+) -> None:
+    tuesday = MONDAY + timedelta(days=1)
+    report = ingest_transactions(payments, store, (tuesday, tuesday))
+    assert report.empty_days == (tuesday,)
+    assert DailyTable(store, "payments/transactions").days() == [tuesday]
+
+
+def test_days_that_the_source_does_not_reach_are_a_failure_that_names_them(
+    payments: FileSource, store: ObjectStore
+) -> None:
+    with pytest.raises(SourceDataError, match=r"from 2025-12-01 to 2025-12-31.* 2026-01-05 to 2026-01-07"):
         ingest_transactions(payments, store, (date(2025, 12, 1), date(2025, 12, 31)))
-    assert list(store.keys("tables/")) == []
+    with pytest.raises(SourceDataError, match="no transactions on 2026-01-08"):
+        ingest_transactions(payments, store, (date(2026, 1, 8), date(2026, 1, 8)))
+    assert list(store.keys("")) == []
 
 
 def test_landing_a_day_again_replaces_it_and_its_quarantine(
@@ -118,9 +130,9 @@ def test_labels_land_by_the_day_they_became_known(payments: FileSource, store: O
     assert [day.accepted for day in report.days] == [0, 0, 0, 0, 0, 0, 0, 2, 0, 2]
     assert (report.accepted, report.frauds, report.quarantined) == (4, 1, 1)
     table = DailyTable(store, "payments/fraud_labels")
-    assert table.read_day(MONDAY).equals(empty_labels())
+    assert table.read_day(MONDAY).equals(empty_table(FRAUD_LABELS))
     known = table.read_day(date(2026, 1, 14))
-    assert known.schema == empty_labels().schema
+    assert known.schema == empty_table(FRAUD_LABELS).schema
     assert known.select("transaction_id", "label").rows() == [("d", 1), ("a", 0)]
 
 

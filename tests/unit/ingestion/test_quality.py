@@ -74,7 +74,8 @@ def test_a_bad_row_is_quarantined_with_its_reason(change: dict[str, Any], reason
 def test_a_quarantined_row_keeps_what_the_source_gave() -> None:
     split = split_transactions(rows(GOOD, {"amount": "twelve", "event_time": "soon"}))
     reason = "event_time unparsable; amount not a number"
-    assert split.quarantined.to_dicts() == [GOOD | {"amount": "twelve", "event_time": "soon", "reason": reason}]
+    given = GOOD | {"amount": "twelve", "event_time": "soon"}
+    assert split.quarantined.to_dicts() == [given | {"payload": None, "reason": reason}]
 
 
 def test_reasons_are_counted_one_by_one_and_the_most_frequent_comes_first() -> None:

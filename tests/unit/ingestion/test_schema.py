@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from ml_platform.ingestion import schema
+from ml_platform.ingestion.declaration import TABLES
 
 MOMENT = datetime(2026, 1, 5, 10, 30, tzinfo=UTC)
 EPOCH_SECONDS = int(MOMENT.timestamp())
@@ -85,5 +86,5 @@ def test_labels_are_0_or_1_however_they_are_spelt() -> None:
 
 
 def test_the_empty_tables_have_the_columns_of_the_full_ones() -> None:
-    assert tuple(schema.empty_transactions().columns) == schema.TRANSACTION_COLUMNS
-    assert tuple(schema.empty_labels().columns) == schema.LABEL_COLUMNS
+    for declared in TABLES:
+        assert tuple(schema.empty_table(declared).columns) == declared.names
