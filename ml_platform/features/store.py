@@ -80,6 +80,7 @@ def _rendered(settings: Settings) -> str:
         "ML_PLATFORM_HOME": str(settings.home),
         "ML_PLATFORM_BUCKET": settings.bucket,
         "ML_PLATFORM_REGION": settings.region,
+        "ML_PLATFORM_ONLINE_STORE": settings.online_store,
     }
     try:
         return string.Template(text).substitute(values)

@@ -1,12 +1,12 @@
 """Features of live payments, read from the online store as a model wants them: in its order, never too old.
 
-Feast itself returns features in an order that depends on the process, and values past their time to live; both are
-put right here, so that what is served equals what a training set holds (``features.parity`` checks it).
+Every payment is looked up as of the instant a training set would use, so that what is served equals what a training
+set holds (``features.online.parity`` checks it).
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypedDict
+from datetime import datetime
+from typing import TypedDict
 
 from ml_platform.core.settings import Settings
 from ml_platform.features.offline.lookup import WHEN_ABSENT, lookup_instant, references
@@ -14,10 +14,8 @@ from ml_platform.features.online.materialization import require_materialized
 from ml_platform.features.store import feature_store
 from ml_platform.features.tables import MODEL_FEATURES, REQUEST_FEATURES
 
-if TYPE_CHECKING:
-    from feast import FeatureStore
-    from feast.protos.feast.types.Value_pb2 import Value
-    from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
+INSTANT = "event_timestamp"
+"""Column by which the online store is told as of when values count (``features.online.reading``)."""
 
 
 class PaymentRequest(TypedDict):
@@ -48,7 +46,6 @@ class OnlineFeatures:
         self._store = feature_store(settings)
         self._features = tuple(features)
         self._references = references(self._store, feature_service, self._features)
-        self._time_to_live = _times_to_live(self._store, self._references)
         self.materialized_until = require_materialized(self._store)
         """Midnight up to which the online store knows payments."""
 
@@ -65,27 +62,13 @@ class OnlineFeatures:
         return [{name: columns[name][row] for name in self._features} for row in range(len(requests))]
 
     def _read_columns(self, requests: Sequence[PaymentRequest]) -> dict[str, list[float | None]]:
-        response = self._store.get_online_features(
+        found = self._store.get_online_features(
             list(self._references.values()), [_entity_row(request) for request in requests]
-        ).proto
-        instants = [lookup_instant(request["transaction_time"]) for request in requests]
-        found = dict(zip(response.metadata.feature_names.val, response.results, strict=True))
+        ).to_dict()
         return {
-            name: [
-                self._value(name, value, event, instant)
-                for value, event, instant in zip(
-                    found[name].values, found[name].event_timestamps, instants, strict=True
-                )
-            ]
+            name: [WHEN_ABSENT.get(name) if value is None else float(value) for value in found[name]]
             for name in self._references
         }
-
-    def _value(self, name: str, value: "Value", event: "Timestamp", instant: datetime) -> float | None:
-        kind = value.WhichOneof("val")
-        limit = self._time_to_live.get(name)
-        expired = limit is not None and instant - event.ToDatetime(UTC) > limit
-        # A key Redis does not know is "present" with an empty value, so the status says nothing.
-        return WHEN_ABSENT.get(name) if kind is None or expired else float(getattr(value, kind))
 
 
 def _entity_row(request: PaymentRequest) -> dict[str, object]:
@@ -94,10 +77,5 @@ def _entity_row(request: PaymentRequest) -> dict[str, object]:
         "terminal_id": request["terminal_id"],
         "amount": float(request["amount"]),
         "transaction_time": request["transaction_time"],
+        INSTANT: lookup_instant(request["transaction_time"]),
     }
-
-
-def _times_to_live(store: "FeatureStore", references: dict[str, str]) -> dict[str, timedelta]:
-    limits = {view.name: view.ttl for view in store.list_feature_views() if view.ttl}
-    views = {name: reference.split(":")[0] for name, reference in references.items()}
-    return {name: limits[view] for name, view in views.items() if view in limits}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -87,12 +88,26 @@ def test_the_service_serves_the_fourteen_features_that_are_not_in_the_request(wo
 
 def test_feast_itself_reads_the_same_definitions(world: World, checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "feast").mkdir()
-    environment = os.environ | {"ML_PLATFORM_HOME": str(tmp_path), "ML_PLATFORM_REGION": world.settings.region}
+    environment = os.environ | {
+        "ML_PLATFORM_HOME": str(tmp_path),
+        "ML_PLATFORM_REGION": world.settings.region,
+        "ML_PLATFORM_ONLINE_STORE": world.settings.online_store,
+    }
     command = [str(Path(sys.executable).with_name("feast")), "-c", "feature_repo", "apply"]
     done = subprocess.run(command, env=environment, cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("customer", "terminal", "card_activity", "terminal_risk", "payment_calendar", "fraud_v1"):
-        assert name in done.stdout
+    with sqlite3.connect(tmp_path / "feast" / "registry.db") as registry:
+        applied = {
+            name
+            for column, table in (
+                ("entity_name", "entities"),
+                ("feature_view_name", "feature_views"),
+                ("feature_view_name", "on_demand_feature_views"),
+                ("feature_service_name", "feature_services"),
+            )
+            for (name,) in registry.execute(f"SELECT {column} FROM {table}")  # noqa: S608  # names of our own
+        }
+    assert {"customer", "terminal", "card_activity", "terminal_risk", "payment_calendar", "fraud_v1"} <= applied
 
 
 # Training sets
