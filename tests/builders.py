@@ -62,6 +62,7 @@ def a_model(name: str, **overrides: Any) -> ModelPipeline:
             min_roc_auc=0.7,
             min_card_precision_at_100=0,
             max_calibration_error=0.2,
+            required_gain=None,
             max_average_precision_loss=1,
             max_roc_auc_loss=1,
             max_card_precision_loss=1,

@@ -38,7 +38,7 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
         feature_store: FeatureStore, sagemaker: SageMaker, model_evaluator: ModelEvaluator
     ) -> dg.MaterializeResult:
         evaluation = model_evaluator.evaluate(
-            feature_store.training_set(model.name), sagemaker.candidate(model.name), model.gate
+            feature_store.training_set(model.name), sagemaker.candidate(model.name), model.gate, model.money
         )
         evidence = evaluation.evidence
         model_evaluator.manifests(model.name).write("evaluation_report", evidence)

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ml_platform.deployment.rollout_plan import RolloutPolicy
 from ml_platform.evaluation.gate import GatePolicy
+from ml_platform.modeling.money import MoneyParameters
 from ml_platform.monitoring.drift import DriftPolicy
 from ml_platform.monitoring.performance import PerformancePolicy
 
@@ -34,6 +35,10 @@ class Training(dg.Model, dg.Resolvable):
 
 class Gate(GatePolicy, dg.Resolvable):
     """Thresholds of the promotion gate; see ``evaluation.gate.GatePolicy``."""
+
+
+class Money(MoneyParameters, dg.Resolvable):
+    """What fraud, false declines and reviews cost; see ``modeling.money.MoneyParameters``."""
 
 
 class Rollout(RolloutPolicy, dg.Resolvable):
@@ -81,5 +86,6 @@ class ModelSettings(dg.Model, dg.Resolvable):
     batch_days: int = Field(default=1, gt=0, description="Newest landed days that a batch scores.")
     training: Training = Training()
     gate: Gate = Gate()
+    money: Money = Money()
     rollout: Rollout = Rollout()
     monitoring: Monitoring = Monitoring()

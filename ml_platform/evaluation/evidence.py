@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core.verdict import Verdict
+from ml_platform.evaluation.comparison import Comparison
 from ml_platform.evaluation.report import EvaluationReport
 
 
@@ -20,6 +21,7 @@ class PromotionEvidence(BaseModel):
     challenger: EvaluationReport
     champion: EvaluationReport | None = Field(description="The live model on the same rows; None before the first.")
     champion_version: int | None = None
+    comparison: Comparison | None = Field(default=None, description="Both models row by row, with intervals.")
     failures: tuple[str, ...] = Field(description="Every reason against promotion; empty means passed.")
     decided_at: datetime
 

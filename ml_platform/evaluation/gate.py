@@ -1,15 +1,16 @@
 """The promotion gate: what a challenger must show before it may replace the champion.
 
-Pure. Every reason against is listed with its numbers. Computing the figures is ``report``; whether an approved
-package is rolled out, and how, is ``deployment``.
+Pure. Every reason against is listed with its numbers. Computing the figures is ``report``, the differences and their
+intervals ``comparison``; whether an approved package is rolled out, and how, is ``deployment``.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core.verdict import Verdict
+from ml_platform.evaluation.comparison import Comparison, SliceDifference
 from ml_platform.evaluation.report import EvaluationReport
 
 
@@ -34,20 +35,38 @@ class GatePolicy(BaseModel):
     max_calibration_error: float = Field(
         default=0.05, ge=0, le=1, description="Ceiling for the mean distance of score and observed rate."
     )
-    max_average_precision_loss: float = Field(
-        default=0.01, ge=0, le=1, description="How far below the champion's average precision is still accepted."
-    )
-    max_roc_auc_loss: float = Field(
-        default=0.01, ge=0, le=1, description="How far below the champion's ROC AUC is still accepted."
-    )
-    max_card_precision_loss: float = Field(
-        default=0.02, ge=0, le=1, description="How far below the champion's card precision@100 is still accepted."
-    )
-    min_average_precision_gain: float | None = Field(
-        default=None,
+    required_gain: float | None = Field(
+        default=0.0,
         ge=0,
         le=1,
-        description="Gain over the champion that is demanded; replaces the accepted loss of average precision.",
+        description="Gain in average precision over the champion that must be established: its lower bound at 95 % "
+        "must exceed this. null: a challenger need only be established as no worse.",
+    )
+    max_average_precision_loss: float = Field(
+        default=0.02, ge=0, le=1, description="Loss that must be ruled out at 95 %, when no gain is required."
+    )
+    max_roc_auc_loss: float = Field(
+        default=0.02, ge=0, le=1, description="Loss against the champion's ROC AUC that must be ruled out at 95 %."
+    )
+    max_card_precision_loss: float = Field(
+        default=0.03, ge=0, le=1, description="Loss against the champion's card precision@100 to be ruled out at 95 %."
+    )
+    max_cost_increase_per_1000: float | None = Field(
+        default=None,
+        ge=0,
+        description="Rise of the cost of 1,000 payments, in their currency, to be ruled out at 95 %; null: any.",
+    )
+    max_slice_recall_loss: float = Field(
+        default=0.02, ge=0, le=1, description="Loss of recall on a slice that is accepted even when established."
+    )
+    slice_false_discovery_rate: float = Field(
+        default=0.10,
+        gt=0,
+        lt=1,
+        description="Share of false alarms among slices that are called worse (Benjamini and Hochberg).",
+    )
+    min_slice_positives: int = Field(
+        default=20, ge=1, description="Positives with which a slice can be judged; smaller ones are listed."
     )
 
 
@@ -56,6 +75,7 @@ def decide(
     champion: EvaluationReport | None,
     policy: GatePolicy,
     candidate_fingerprint: str,
+    comparison: Comparison | None = None,
 ) -> Verdict:
     """Judge a challenger; with no champion yet, the floors alone decide.
 
@@ -64,12 +84,13 @@ def decide(
         champion: The champion's report on the same holdout, or None before the first promotion.
         policy: The thresholds.
         candidate_fingerprint: Fingerprint of the artifact that would be promoted: an older report is refused.
+        comparison: Both models row by row; without it a challenger cannot replace a champion.
     """
     return Verdict.of(
         [
             *_wrong_report(challenger, candidate_fingerprint),
             *_below_floors(challenger, policy),
-            *(_worse_than(challenger, champion, policy) if champion is not None else ()),
+            *(_against_champion(challenger, champion, policy, comparison) if champion is not None else ()),
         ]
     )
 
@@ -111,30 +132,57 @@ def _figure(report: EvaluationReport, metric: str) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _worse_than(challenger: EvaluationReport, champion: EvaluationReport, policy: GatePolicy) -> Iterator[str]:
+def _against_champion(
+    challenger: EvaluationReport, champion: EvaluationReport, policy: GatePolicy, comparison: Comparison | None
+) -> Iterator[str]:
     if different := tuple(_different_rows(challenger, champion)):
         # A gain measured on other rows is no gain, so the comparison itself would mislead.
         yield from different
-        return
-    accepted = (
-        ("average_precision", -policy.max_average_precision_loss, policy.min_average_precision_gain),
-        ("roc_auc", -policy.max_roc_auc_loss, None),
-        ("card_precision_at_100", -policy.max_card_precision_loss, None),
-    )
-    for metric, loss, gain in accepted:
-        ours, theirs = _figure(challenger, metric), _figure(champion, metric)
-        least = loss if gain is None else gain
-        if theirs is None:
-            yield f"champion's {_spoken(metric)} unavailable: {champion.why_unknown(metric)}"
-        # The floors have already said that the challenger's own figure is missing.
-        elif ours is not None and ours - theirs < least - _ROUNDING:
+    elif comparison is None:
+        yield "the champion was not compared row by row: evaluate the candidate again"
+    else:
+        yield from _not_better(comparison, policy)
+        yield from _worse_slices(comparison.slices, policy)
+
+
+def _not_better(comparison: Comparison, policy: GatePolicy) -> Iterator[str]:
+    gain = policy.required_gain
+    limits = {
+        "average_precision": -policy.max_average_precision_loss if gain is None else gain,
+        "roc_auc": -policy.max_roc_auc_loss,
+        "card_precision_at_100": -policy.max_card_precision_loss,
+    }
+    if policy.max_cost_increase_per_1000 is not None:
+        limits["cost_per_1000"] = -policy.max_cost_increase_per_1000
+    for name, least in limits.items():
+        found = comparison.metric(name)
+        if found is None or not math.isfinite(found.low):
+            yield f"{_spoken(name)} against the champion's is unknown"
+        elif found.low <= least if name == "average_precision" and gain is not None else found.low < least:
             yield (
-                f"{_spoken(metric)} {ours:.4f} against the champion's {theirs:.4f}: {ours - theirs:+.4f} < {least:+.4f}"
+                f"{_spoken(name)} {abs(found.challenger):.4f} against the champion's {abs(found.champion):.4f}: "
+                f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}], "
+                + (
+                    f"a gain above {least:.4f} is not established"
+                    if least >= 0
+                    else f"a loss of {-least:.4f} is possible"
+                )
             )
 
 
-_ROUNDING = 1e-12
-"""0.69 - 0.70 is a little less than -0.01 in floating point; a loss that is just allowed must pass."""
+def _worse_slices(slices: Sequence[SliceDifference], policy: GatePolicy) -> Iterator[str]:
+    """Slices whose recall is worse beyond chance: Benjamini and Hochberg (1995), step up over all slices judged."""
+    ordered = sorted(slices, key=lambda found: found.worse_p)
+    discovered = 0
+    for rank, found in enumerate(ordered, start=1):
+        if found.worse_p <= policy.slice_false_discovery_rate * rank / len(ordered):
+            discovered = rank
+    for found in ordered[:discovered]:
+        if -found.difference > policy.max_slice_recall_loss:
+            yield (
+                f"recall on slice {found.slice} {found.challenger:.3f} against the champion's {found.champion:.3f} "
+                f"({found.positives} positives): {found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+            )
 
 
 def _different_rows(challenger: EvaluationReport, champion: EvaluationReport) -> Iterator[str]:
@@ -147,7 +195,12 @@ def _different_rows(challenger: EvaluationReport, champion: EvaluationReport) ->
 
 
 def _spoken(name: str) -> str:
-    return {"roc_auc": "ROC AUC", "card_precision_at_100": "card precision@100"}.get(name, name.replace("_", " "))
+    spoken = {
+        "roc_auc": "ROC AUC",
+        "card_precision_at_100": "card precision@100",
+        "cost_per_1000": "cost of 1,000 payments",
+    }
+    return spoken.get(name, name.replace("_", " "))
 
 
 def _shown(value: object) -> str:

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from ml_platform.evaluation.comparison import Comparison
     from ml_platform.evaluation.evidence import PromotionEvidence
     from ml_platform.evaluation.gate import GatePolicy
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
+    from ml_platform.modeling.money import MoneyParameters
     from ml_platform.training.run import Candidate
 
 
@@ -36,8 +38,14 @@ class Evaluation:
 class ModelEvaluator(PlatformResource):
     """Scores the holdout with the candidate and with what is live now, and asks the gate."""
 
-    def evaluate(self, training_set: "TrainingSetManifest", candidate: "Candidate", policy: "GatePolicy") -> Evaluation:
-        """Return the gate's evidence on a candidate."""
+    def evaluate(
+        self,
+        training_set: "TrainingSetManifest",
+        candidate: "Candidate",
+        policy: "GatePolicy",
+        money: "MoneyParameters | None" = None,
+    ) -> Evaluation:
+        """Return the gate's evidence on a candidate; with ``money`` what both models' decisions would have cost."""
         from ml_platform.evaluation.evidence import PromotionEvidence
         from ml_platform.evaluation.gate import decide
         from ml_platform.evaluation.report import EvaluationReport, Role, evaluate
@@ -60,11 +68,12 @@ class ModelEvaluator(PlatformResource):
 
         scores, fingerprint = self._score(candidate.artifact_uri, holdout)
         challenger = report(scores, "challenger", fingerprint)
-        champion, champion_scores = None, None
+        champion, champion_scores, comparison = None, None, None
         if live is not None:
             champion_scores, champion_fingerprint = self._score(live.package.artifact_uri, holdout)
             champion = report(champion_scores, "champion", champion_fingerprint)
-        verdict = decide(challenger, champion, policy, candidate.fingerprint)
+            comparison = _compare(holdout, scores, champion_scores, policy, money)
+        verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison)
         evidence = PromotionEvidence(
             model=candidate.model,
             candidate_fingerprint=candidate.fingerprint,
@@ -73,6 +82,7 @@ class ModelEvaluator(PlatformResource):
             challenger=challenger,
             champion=champion,
             champion_version=live.package.version if live else None,
+            comparison=comparison,
             failures=verdict.failures,
             decided_at=utc_now(),
         )
@@ -87,3 +97,45 @@ class ModelEvaluator(PlatformResource):
     def _score(self, artifact_uri: str, holdout: "pd.DataFrame") -> "tuple[np.ndarray, str]":
         artifact = load_model(self.store, artifact_uri)
         return artifact.pipeline.score(holdout), artifact.fingerprint
+
+
+def _compare(
+    holdout: "pd.DataFrame",
+    challenger: "np.ndarray",
+    champion: "np.ndarray",
+    policy: "GatePolicy",
+    money: "MoneyParameters | None",
+) -> "Comparison | None":
+    """Compare row by row; None when the scores or labels allow no comparison, which the gate counts against."""
+    from ml_platform.evaluation.comparison import compare
+
+    costs = None
+    if money is not None and "amount" in holdout.columns:
+        costs = {
+            "challenger": _costs(holdout, challenger, money),
+            "champion": _costs(holdout, champion, money),
+        }
+    try:
+        return compare(holdout, challenger, champion, costs=costs, min_slice_positives=policy.min_slice_positives)
+    except ValueError:
+        # One class only, or scores that are no numbers: the reports give the reason.
+        return None
+
+
+def _costs(holdout: "pd.DataFrame", scores: "np.ndarray", money: "MoneyParameters") -> "np.ndarray":
+    """What each payment would have cost, decided at the least expected cost within a day's reviews."""
+    import numpy as np
+
+    from ml_platform.modeling.decision_policy import DecisionPolicy
+
+    amounts = holdout["amount"].to_numpy()
+    usable = np.clip(np.nan_to_num(scores), 0, 1)
+    decisions = DecisionPolicy.fit(
+        usable,
+        amounts,
+        holdout["event_time"].dt.date.to_numpy(),
+        model="",
+        artifact_fingerprint="",
+        money=money,
+    )
+    return money.realised(decisions.decide(usable, amounts), holdout["label"].to_numpy(), amounts)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_platform.evaluation.comparison import Comparison, Difference, SliceDifference
 from ml_platform.evaluation.report import EvaluationReport
 
 CANDIDATE = "c" * 64
@@ -35,6 +36,26 @@ def a_report(**overrides: Any) -> EvaluationReport:
 def a_champion(**overrides: Any) -> EvaluationReport:
     """The live model, on the challenger's rows."""
     return a_report(**({"role": "champion", "fingerprint": "a" * 64} | overrides))
+
+
+def a_difference(metric: str, **overrides: Any) -> Difference:
+    """An established gain."""
+    values = {"challenger": 0.67, "champion": 0.66, "low": 0.005, "high": 0.015, "worse_p": 0.99}
+    return Difference(metric=metric, **(values | overrides))
+
+
+def a_slice(name: str, **overrides: Any) -> SliceDifference:
+    """A slice with enough positives on which nothing can be told from chance."""
+    values: dict[str, Any] = {"challenger": 0.67, "low": -0.09, "high": -0.01, "worse_p": 0.5}
+    values |= {"metric": "recall_at_fpr", "slice": name, "rows": 9_000, "positives": 40}
+    return SliceDifference(**(values | overrides))
+
+
+def a_comparison(*, slices: tuple[SliceDifference, ...] = (), **metrics: Difference) -> Comparison:
+    """A challenger that is better in everything."""
+    names = ("average_precision", "roc_auc", "card_precision_at_100")
+    found = {name: a_difference(name) for name in names} | metrics
+    return Comparison(draws=500, seed=0, metrics=tuple(found.values()), slices=slices)
 
 
 def a_holdout(rows: int = 2_000, *, positives: float = 0.05, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:

@@ -1,0 +1,229 @@
+"""Challenger against champion on the same rows: differences with intervals, slice by slice, and in money.
+
+Pure. The figures of one model alone are ``report``; which differences are good enough is ``gate``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml_platform.evaluation.bootstrap import DRAWS, RANKING_METRICS, ScoredRows, draw_cards, ranking_draws, ratio_draws
+from ml_platform.evaluation.slices import PAYMENT_SLICES, SliceBy
+from ml_platform.modeling.metrics import CARDS_PER_DAY, average_precision, card_precision_at_k, roc_auc
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+MAX_FPR = 0.01
+"""False-positive rate at which recall is compared: one genuine payment in a hundred is disturbed."""
+CONFIDENCE = 0.95
+
+
+class Difference(BaseModel):
+    """One metric of both models, and how far chance can move the difference."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: str
+    challenger: float
+    champion: float
+    low: float = Field(description="Lower bound of challenger minus champion: one-sided, at ``CONFIDENCE``.")
+    high: float = Field(description="Upper bound, likewise.")
+    worse_p: float = Field(ge=0, le=1, description="Share of draws in which the challenger is no worse: small is bad.")
+
+    @property
+    def difference(self) -> float:
+        """Challenger minus champion."""
+        return self.challenger - self.champion
+
+
+class SliceDifference(Difference):
+    """Recall of both models on one slice, at the same false-positive rate over all rows."""
+
+    slice: str
+    rows: int
+    positives: int
+
+
+class Comparison(BaseModel):
+    """Everything the gate weighs beside the floors."""
+
+    model_config = ConfigDict(frozen=True)
+
+    draws: int
+    seed: int
+    confidence: float = CONFIDENCE
+    metrics: tuple[Difference, ...]
+    slices: tuple[SliceDifference, ...] = ()
+    small_slices: dict[str, int] = Field(
+        default_factory=dict, description="Slices with too few positives to judge, and how many they have."
+    )
+
+    def metric(self, name: str) -> Difference | None:
+        """Return a metric's difference, or None when it was not compared."""
+        return next((found for found in self.metrics if found.metric == name), None)
+
+
+def compare(  # noqa: PLR0913  # keyword-only options with defaults
+    holdout: "pd.DataFrame",
+    challenger: "np.ndarray",
+    champion: "np.ndarray",
+    *,
+    costs: "Mapping[str, np.ndarray] | None" = None,
+    slices: Sequence[SliceBy] = PAYMENT_SLICES,
+    min_slice_positives: int = 20,
+    label: str = "label",
+    card: str = "customer_id",
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two models' scores row by row.
+
+    Args:
+        holdout: One row per transaction: ``event_time``, the label, the card, and what slices cut by.
+        challenger: Scores of shape (n_rows,), finite.
+        champion: The same of the champion.
+        costs: What each payment cost under ``challenger`` and ``champion``, each of shape (n_rows,).
+        slices: How to cut the rows.
+        min_slice_positives: Positives a slice needs; with fewer it is listed in ``small_slices``.
+        label: Column with 0 or 1.
+        card: Column of what is drawn as a whole.
+        draws: Draws of the bootstrap.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: When the labels have one class only, or a score is not a finite number.
+    """
+    import numpy as np
+
+    labels = holdout[label].to_numpy()
+    scores = {"challenger": np.asarray(challenger, float), "champion": np.asarray(champion, float)}
+    _require_comparable(labels, scores)
+    rows = ScoredRows.of(labels, holdout[card], holdout["event_time"])
+    drawn = draw_cards(int(rows.cards.max()) + 1, draws, seed)
+    measured = ranking_draws(rows, scores, drawn)
+    flagged = {name: _flagged(labels, given) for name, given in scores.items()}
+    figures = {name: _figures(rows, given, flagged[name]) for name, given in scores.items()}
+    metrics = [
+        _difference(name, figures["challenger"][name], figures["champion"][name], deltas)
+        for name, deltas in measured["challenger"].minus(measured["champion"]).values.items()
+    ]
+    if costs is not None:
+        metrics.append(_savings(rows, costs, drawn))
+    judged, small = _cut(holdout, labels, slices, min_slice_positives)
+    return Comparison(
+        draws=draws,
+        seed=seed,
+        metrics=tuple(metrics),
+        slices=_slice_differences(rows, flagged, judged, drawn),
+        small_slices=small,
+    )
+
+
+def _require_comparable(labels: "np.ndarray", scores: "Mapping[str, np.ndarray]") -> None:
+    import numpy as np
+
+    if len(np.unique(labels)) < 2:  # noqa: PLR2004
+        raise ValueError(f"one class only: {int((labels == 1).sum())} positives in {len(labels)} rows")
+    for name, given in scores.items():
+        if len(given) != len(labels):
+            raise ValueError(f"{len(labels)} rows but {len(given)} scores of the {name}")
+        if broken := int((~np.isfinite(given)).sum()):
+            raise ValueError(f"{broken} of {len(given)} scores of the {name} are not finite numbers")
+
+
+def _flagged(labels: "np.ndarray", scores: "np.ndarray") -> "np.ndarray":
+    """Rows above the lowest threshold whose false-positive rate is allowed: both models disturb equally many."""
+    import numpy as np
+
+    genuine = np.sort(scores[labels == 0])[::-1]
+    allowed = int(MAX_FPR * len(genuine))
+    flagged: np.ndarray = scores > genuine[allowed] if allowed < len(genuine) else np.ones(len(scores), bool)
+    return flagged
+
+
+def _figures(rows: ScoredRows, scores: "np.ndarray", flagged: "np.ndarray") -> dict[str, float]:
+    import pandas as pd
+
+    by_card = pd.DataFrame({"day": rows.days, "customer_id": rows.cards, "label": rows.labels, "score": scores})
+    values = (
+        average_precision(rows.labels, scores),
+        roc_auc(rows.labels, scores),
+        float(flagged[rows.labels == 1].mean()),
+        card_precision_at_k(by_card, k=CARDS_PER_DAY),
+    )
+    return dict(zip(RANKING_METRICS, values, strict=True))
+
+
+def _difference(name: str, challenger: float, champion: float, deltas: "np.ndarray") -> Difference:
+    low, high, worse_p = _bounds(deltas)
+    return Difference(metric=name, challenger=challenger, champion=champion, low=low, high=high, worse_p=worse_p)
+
+
+def _bounds(deltas: "np.ndarray") -> tuple[float, float, float]:
+    """One-sided bounds, and the share of draws at or above zero with Davison and Hinkley's plus one."""
+    import numpy as np
+
+    known = deltas[np.isfinite(deltas)]
+    if not len(known):
+        return -np.inf, np.inf, 1.0
+    low, high = np.quantile(known, [1 - CONFIDENCE, CONFIDENCE])
+    return float(low), float(high), float((1 + (known >= 0).sum()) / (1 + len(known)))
+
+
+def _savings(rows: ScoredRows, costs: "Mapping[str, np.ndarray]", drawn: "np.ndarray") -> Difference:
+    """Money kept by the challenger's decisions, per 1,000 payments."""
+    import numpy as np
+
+    per_payment = np.stack([costs["challenger"], costs["champion"]], axis=1)
+    per_1000 = 1000 * ratio_draws(rows.cards, per_payment, np.ones_like(per_payment), drawn)
+    spent = 1000 * per_payment.mean(axis=0)
+    return _difference("cost_per_1000", -float(spent[0]), -float(spent[1]), per_1000[:, 1] - per_1000[:, 0])
+
+
+def _cut(
+    holdout: "pd.DataFrame", labels: "np.ndarray", slices: Sequence[SliceBy], min_positives: int
+) -> "tuple[dict[str, np.ndarray], dict[str, int]]":
+    judged, small = {}, {}
+    for cut in slices:
+        for name, rows in cut.cut(holdout):
+            positives = int(labels[rows].sum())
+            if positives >= min_positives:
+                judged[name] = rows
+            elif rows.any():
+                small[name] = positives
+    return judged, small
+
+
+def _slice_differences(
+    rows: ScoredRows,
+    flagged: "Mapping[str, np.ndarray]",
+    judged: "Mapping[str, np.ndarray]",
+    drawn: "np.ndarray",
+) -> tuple[SliceDifference, ...]:
+    import numpy as np
+
+    if not judged:
+        return ()
+    frauds = np.stack([members & (rows.labels == 1) for members in judged.values()], axis=1).astype(float)
+    recall = {name: ratio_draws(rows.cards, frauds * given[:, None], frauds, drawn) for name, given in flagged.items()}
+    differences = []
+    for column, (name, members) in enumerate(judged.items()):
+        truth = members & (rows.labels == 1)
+        low, high, worse_p = _bounds(recall["challenger"][:, column] - recall["champion"][:, column])
+        differences.append(
+            SliceDifference(
+                metric="recall_at_fpr",
+                slice=name,
+                rows=int(members.sum()),
+                positives=int(truth.sum()),
+                challenger=float(flagged["challenger"][truth].mean()),
+                champion=float(flagged["champion"][truth].mean()),
+                low=low,
+                high=high,
+                worse_p=worse_p,
+            )
+        )
+    return tuple(differences)

@@ -1,0 +1,61 @@
+"""Weighted figures equal the plain ones on rows that are really repeated."""
+
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_platform.modeling import ranking
+from ml_platform.modeling.metrics import card_precision_at_k
+from ml_platform.modeling.weighted_ranking import WeightedCardDays, WeightedRanking
+
+
+def rows(seed: int, n: int = 400, cards: int = 30) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, scores with many ties, cards and days."""
+    random = np.random.default_rng(seed)
+    labels = (random.random(n) < 0.1).astype(int)
+    labels[:2] = (0, 1)
+    scores = np.round(random.random(n) * 0.6 + labels * 0.3, 1)
+    return labels, scores, random.integers(0, cards, n), random.integers(0, 4, n)
+
+
+@given(st.integers(0, 10_000))
+def test_a_weight_counts_like_that_many_rows(seed: int) -> None:
+    labels, scores, cards, _ = rows(seed)
+    weights = np.random.default_rng(seed + 1).integers(0, 4, 30)
+    repeated = np.repeat(np.arange(len(labels)), weights[cards])
+    found = WeightedRanking(labels, scores, cards).measure(weights)
+    if len(np.unique(labels[repeated])) < 2:
+        assert found is None
+        return
+    assert found is not None
+    expected = ranking.average_precision(labels[repeated], scores[repeated])
+    assert np.isclose(found.average_precision, expected, atol=1e-12)
+    assert np.isclose(found.roc_auc, ranking.roc_auc(labels[repeated], scores[repeated]), atol=1e-12)
+
+
+def test_recall_is_taken_at_the_lowest_allowed_threshold() -> None:
+    labels = np.array([1, 0, 1, 0, 0, 1])
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    one_of_three = WeightedRanking(labels, scores, np.arange(6), max_fpr=0.34).measure(np.ones(6, int))
+    none = WeightedRanking(labels, scores, np.arange(6), max_fpr=0.0).measure(np.ones(6, int))
+    assert one_of_three is not None
+    assert none is not None
+    assert one_of_three.recall_at_fpr == 2 / 3
+    assert none.recall_at_fpr == 1 / 3
+
+
+@given(st.integers(0, 10_000), st.integers(1, 12))
+def test_card_precision_is_the_handbooks_when_each_card_is_drawn_once(seed: int, k: int) -> None:
+    labels, scores, cards, days = rows(seed)
+    frame = pd.DataFrame({"day": days, "customer_id": cards, "label": labels, "score": scores})
+    found = WeightedCardDays(labels, scores, days, cards).measure(np.ones(30, int), k)
+    assert np.isclose(found, card_precision_at_k(frame, k=k), atol=1e-12)
+
+
+def test_a_card_drawn_twice_takes_two_places() -> None:
+    labels, scores = np.array([1, 0]), np.array([0.9, 0.8])
+    by_day = WeightedCardDays(labels, scores, np.zeros(2, int), np.array([0, 1]))
+    assert by_day.measure(np.array([2, 1]), 2) == 1.0
+    assert by_day.measure(np.array([1, 1]), 2) == 0.5
+    assert by_day.measure(np.array([0, 1]), 2) == 0.0
