@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from ml_platform.local_sagemaker.holds import held
 from ml_platform.local_sagemaker.service import Service
 from ml_platform.local_sagemaker.warm_pools import take_pool
 
@@ -22,6 +23,7 @@ async def wait_for_instances(service: Service, body: dict[str, Any]) -> None:
         NoCapacityError: When there are none. A spot job waits for them instead.
     """
     name = body["TrainingJobName"]
+    await held(service.faults, name, "Starting")
     if take_pool(service, body):
         return
     while service.faults.take("capacity", name) is not None:

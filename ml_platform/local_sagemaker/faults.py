@@ -29,6 +29,7 @@ KINDS = {
     "capacity": "target: job; no instance of the requested type is to be had",
     "spot-interruption": "target: job; a managed spot job is interrupted after `seconds`",
     "slow-start": "target: job, or endpoint/config/variant; the start takes `seconds` longer",
+    "hold": "target: job, or endpoint/config/variant; it stays in `state`, e.g. Uploading, while the fault is there",
     "slow-response": "target: endpoint/config/variant; an answer takes `seconds` longer",
     "error-response": "target: endpoint/config/variant; the model answers `status` (500), saying `message`",
     "server-crash": "target: endpoint/config/variant; its process is killed while it has a request",
@@ -40,6 +41,7 @@ PARAMETERS = {
     "s3-error": {"status"},
     "spot-interruption": {"seconds"},
     "slow-start": {"seconds"},
+    "hold": {"state"},
     "slow-response": {"seconds"},
     "error-response": {"status", "message"},
 }
@@ -135,6 +137,16 @@ class Faults:
                     return fault.parameters
         return None
 
+    def waits(self, kind: str, target: str, **parameters: Any) -> bool:
+        """Whether there is such a fault for a name; asking does not use it up."""
+        if not self._faults:
+            return False
+        with self._lock:
+            return any(
+                fault.kind == kind and fault.matches(target) and fault.parameters.items() >= parameters.items()
+                for fault in self._faults
+            )
+
     def list(self) -> list[Fault]:
         """Return the faults that wait, oldest first."""
         with self._lock:
@@ -178,6 +190,8 @@ def _check(kind: Any, target: Any, times: Any, parameters: Any) -> None:
     known = PARAMETERS.get(kind, set()) | {"share"}
     if unknown := sorted(parameters.keys() - known):
         raise FaultError(f"{kind} has no parameter {unknown[0]!r}; it has: {', '.join(sorted(known))}")
+    if kind == "hold" and not isinstance(parameters.get("state"), str):
+        raise FaultError("a hold has a `state`, such as Uploading")
     for name, low, high in (("share", 0, 1), ("seconds", 0, 3600), ("status", 400, 599)):
         value = parameters.get(name, low)
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:

@@ -18,7 +18,9 @@ from pathlib import Path
 from ml_platform.local_sagemaker.archives import ArchiveError, extract
 from ml_platform.local_sagemaker.containers import Process
 from ml_platform.local_sagemaker.containers_setup import Limits, Setup
+from ml_platform.local_sagemaker.holds import held
 from ml_platform.local_sagemaker.http_client import Answer, ConnectionLostError, HttpClient
+from ml_platform.local_sagemaker.http_streams import StreamedAnswer, open_stream, replay
 from ml_platform.local_sagemaker.service import Service
 
 logger = logging.getLogger(__name__)
@@ -128,17 +130,46 @@ class ModelServer:
         """
         if self._client is None:
             raise ConnectionLostError("the server is not running")
-        self.in_flight += 1
-        self._idle.clear()
+        self._begin_request()
         try:
             faulty = await self._fail_on_demand(seconds)
             if faulty is not None:
                 return faulty
             return await self._client.request("POST", "/invocations", headers=headers, body=body, seconds=seconds)
         finally:
-            self.in_flight -= 1
-            if not self.in_flight:
-                self._idle.set()
+            self._end_request()
+
+    async def open_stream(self, headers: Mapping[str, str], body: bytes) -> StreamedAnswer:
+        """Send one request to ``/invocations``; return when the answer begins. The caller closes it.
+
+        Raises:
+            ConnectionLostError: When the server went away before it answered.
+            TimeoutError: When the answer did not begin in time.
+        """
+        if self._client is None:
+            raise ConnectionLostError("the server is not running")
+        self._begin_request()
+        try:
+            faulty = await self._fail_on_demand(INVOCATION_SECONDS)
+            if faulty is not None:
+                return replay(faulty, self._end_request)
+            answer = await open_stream(
+                self._client.port, "/invocations", headers=headers, body=body, seconds=INVOCATION_SECONDS
+            )
+        except BaseException:
+            self._end_request()
+            raise
+        answer.on_close = self._end_request
+        return answer
+
+    def _begin_request(self) -> None:
+        self.in_flight += 1
+        self._idle.clear()
+
+    def _end_request(self) -> None:
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._idle.set()
 
     async def execution_parameters(self) -> bytes | None:
         """Return what the server says about batches it likes; servers need not say anything."""
@@ -186,6 +217,7 @@ class ModelServer:
             )
         if (slow := self._service.faults.take("slow-start", self.title)) is not None:
             await asyncio.sleep(slow.get("seconds", 1.0))
+        await held(self._service.faults, self.title, "Starting")
         _release_port(self._port)
         self._port = _reserve_port()
         environment = {**self._container.environment, "SAGEMAKER_BIND_TO_PORT": str(self._port)}

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ml_platform.local_sagemaker import s3_inputs
+from ml_platform.local_sagemaker.holds import held
 from ml_platform.local_sagemaker.instances import (
     ImageError,
     Instance,
@@ -121,6 +122,7 @@ async def _run_to_end(
     logs: list[LogStream],
 ) -> End:
     name = body["ProcessingJobName"]
+    await held(service.faults, name, "Starting", stop)
     await asyncio.to_thread(_lay_out, instances, body)
     await _bring_inputs(service, body, instances)
     if stop.is_set():
@@ -133,6 +135,7 @@ async def _run_to_end(
             stack.callback(asyncio.ensure_future(upload.send_forever()).cancel)
         outcome = await _run(service, body, stop, instances, logs)
     end = _judge(outcome)
+    await held(service.faults, name, "Uploading", stop)
     late = _uploads(service, instances, outputs, "EndOfJob") if end.status == "Completed" else []
     for upload in [*continuous, *late]:
         await upload.send()

@@ -13,6 +13,7 @@ from typing import Any
 
 from ml_platform.local_sagemaker.capacity import NoCapacityError, wait_for_instances, watch_spot
 from ml_platform.local_sagemaker.channels import ChannelError, default_mode, download_channels, protected_folders
+from ml_platform.local_sagemaker.holds import held
 from ml_platform.local_sagemaker.instances import (
     ImageError,
     Instance,
@@ -167,6 +168,7 @@ class _Run:
                 return End("Failed", str(error))
             except InterruptedRunError:
                 _enter_again(self.service, self.name, "Interrupted")
+                await held(self.service.faults, self.name, "Interrupted", self.stop)
             except Exception:
                 logger.exception("training job %s failed inside the stand-in", self.name)
                 if not resume_lost(self.service, self.body):
@@ -179,6 +181,7 @@ class _Run:
         body = self.body
         begin_attempt(self.service, self.name)
         enter(self.service, self.name, "Downloading")
+        await held(self.service.faults, self.name, "Downloading", self.stop)
         await asyncio.to_thread(lay_out, self.instances, body)
         channels = body.get("InputDataConfig", [])
         await download_channels(self.service.objects, channels, default_mode(body), self.instances)
@@ -267,6 +270,7 @@ class _Run:
             return End("Failed", "ClientError: the job wrote more than its VolumeSizeInGB holds")
         if outcome.ended_by is None:
             enter(self.service, self.name, "Uploading")
+            await held(self.service.faults, self.name, "Uploading", self.stop)
         artifact = await upload_results(self.service, body, self.instances)
         members: Body = {"ModelArtifacts": {"S3ModelArtifacts": artifact}}
         if outcome.ended_by:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ml_platform.local_sagemaker.containers import end_leftover
 from ml_platform.local_sagemaker.containers_setup import Limits
+from ml_platform.local_sagemaker.holds import held
 from ml_platform.local_sagemaker.instances import memory_bytes
 from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.model_servers import IDENTITY, Container, ModelServer, ServerStartError
@@ -110,6 +111,7 @@ class _Job:
 
     async def run(self) -> None:
         """Let each instance transform its part of the objects; the first error ends all."""
+        await held(self.service.faults, self.name, "Starting")
         self.service.store.update(KIND, self.name, TransformStartTime=self.service.clock.timestamp())
         source = self.body["TransformInput"]["DataSource"]["S3DataSource"]
         found = await find_objects(self.service.objects, source["S3DataType"], source["S3Uri"])
@@ -154,6 +156,7 @@ class _Job:
         target = self.body["TransformOutput"]["S3OutputPath"].rstrip("/")
         await self.service.objects.adownload(uri, source)
         await flow.transform(uri, source, output)
+        await held(self.service.faults, self.name, "Uploading")
         await self.service.objects.aupload(output, f"{target}/{relative}.out")
 
     async def _container(self) -> tuple[Container, Path | None]:
