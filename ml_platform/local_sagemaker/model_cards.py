@@ -7,18 +7,21 @@ from typing import Any
 
 from ml_platform.local_sagemaker.model_card_content import check_content, metadata_only
 from ml_platform.local_sagemaker.paging import Listing, list_page
-from ml_platform.local_sagemaker.service import AwsError, Request, Response, Service, operation, unsupported, validation
+from ml_platform.local_sagemaker.service import AwsError, Request, Response, Service, operation, validation
 from ml_platform.local_sagemaker.store import DuplicateError
 from ml_platform.local_sagemaker.tags import drop_tags, put_tags
 
 KIND = "model-card"
 VERSION_KIND = "model-card-version"
-LISTING = Listing(kind=KIND, member="ModelCardSummaries", filters={"ModelCardStatus": "ModelCardStatus"})
+LISTING = Listing(
+    kind=KIND, member="ModelCardSummaries", filters={"ModelCardStatus": "ModelCardStatus"}, descending=False
+)
 VERSION_LISTING = Listing(
     kind=VERSION_KIND,
     member="ModelCardVersionSummaryList",
     filters={"ModelCardStatus": "ModelCardStatus"},
     sorts={"Version": "ModelCardVersion"},
+    descending=False,
 )
 
 
@@ -28,8 +31,6 @@ async def create_model_card(service: Service, request: Request) -> Response:
     name = request["ModelCardName"]
     arn = service.arn(KIND, name)
     check_content(request["Content"])
-    if request.get("SecurityConfig", {}).get("KmsKeyId"):
-        raise unsupported("encryption of model cards (SecurityConfig.KmsKeyId)")
     now = service.clock.timestamp()
     body = {
         "ModelCardName": name,
@@ -37,6 +38,8 @@ async def create_model_card(service: Service, request: Request) -> Response:
         "ModelCardVersion": 1,
         "ModelCardStatus": request["ModelCardStatus"],
         "Content": request["Content"],
+        # Told again as AWS does; at rest everything here lies in one local file, encrypted by nobody.
+        "SecurityConfig": request.get("SecurityConfig"),
         "CreationTime": now,
         "CreatedBy": {},
         "LastModifiedTime": now,
@@ -45,7 +48,7 @@ async def create_model_card(service: Service, request: Request) -> Response:
     try:
         service.store.insert(KIND, name, body)
     except DuplicateError as error:
-        raise AwsError("ConflictException", f"Model card {arn} already exists") from error
+        raise AwsError("ConflictException", f"Modelcard {name} already exists") from error
     _put_version(service, body)
     put_tags(service, arn, request.get("Tags"))
     return {"ModelCardArn": arn}
@@ -59,7 +62,10 @@ async def describe_model_card(service: Service, request: Request) -> Response:
         number = request["ModelCardVersion"]
         version = service.store.get(VERSION_KIND, _version_name(body["ModelCardName"], number))
         if version is None:
-            raise AwsError("ResourceNotFound", f"Model card {body['ModelCardArn']} has no version {number}.")
+            raise AwsError(
+                "ResourceNotFound",
+                f"Modelcard with name {body['ModelCardName']} and version: {number} does not exist",
+            )
         body = version
     if request.get("IncludedData") == "MetadataOnly":
         body = body | {"Content": metadata_only(body["Content"])}
@@ -123,5 +129,5 @@ def _require_card(service: Service, arn_or_name: str) -> dict[str, Any]:
     name = arn_or_name.partition(f":{KIND}/")[2] or arn_or_name
     body = service.store.get(KIND, name)
     if body is None:
-        raise AwsError("ResourceNotFound", f"Model card {service.arn(KIND, name)} does not exist.")
+        raise AwsError("ResourceNotFound", f"Modelcard {name} does not exist.")
     return body

@@ -30,11 +30,16 @@ MAX_PROPERTIES = 50
 @operation("CreateModelPackage")
 async def create_model_package(service: Service, request: Request) -> Response:
     """Store a package: the next version of a group, or one with a name of its own."""
-    if ("ModelPackageName" in request) == ("ModelPackageGroupName" in request):
-        raise validation("Provide exactly one of ModelPackageName and ModelPackageGroupName.")
+    if "ModelPackageName" in request and "ModelPackageGroupName" in request:
+        raise validation(
+            "Both ModelPackageName and ModelPackageGroupName are provided in the input. Cannot determine which one to "
+            "use."
+        )
+    if "ModelPackageName" not in request and "ModelPackageGroupName" not in request:
+        raise validation("Missing ARN.")
     _check_content(request)
     if "ModelPackageGroupName" in request:
-        group = require_group(service, request["ModelPackageGroupName"])["ModelPackageGroupName"]
+        group = _group_of(service, request["ModelPackageGroupName"])
         version = next_version(service, group)
         name = f"{group}/{version}"
         own = {
@@ -50,7 +55,16 @@ async def create_model_package(service: Service, request: Request) -> Response:
     return {"ModelPackageArn": _insert(service, name, request | own)}
 
 
+def _group_of(service: Service, arn_or_name: str) -> str:
+    try:
+        return str(require_group(service, arn_or_name)["ModelPackageGroupName"])
+    except AwsError as error:
+        raise validation("Model Package Group does not exist.") from error
+
+
 def _insert(service: Service, name: str, members: dict[str, Any]) -> str:
+    # ARNs of packages are in small letters, so names that differ in capitals only would be one package.
+    name = name.lower()
     arn = service.arn(PACKAGE_KIND, name)
     now = service.clock.timestamp()
     body = {key: value for key, value in members.items() if key not in ("Tags", "ClientToken")} | {
@@ -161,5 +175,5 @@ def find_package(service: Service, arn_or_name: str) -> dict[str, Any]:
 
 
 def _store_name(arn_or_name: str) -> str:
-    """``arn:...:model-package/<name>[/<version>]`` -> ``<name>[/<version>]``."""
-    return arn_or_name.partition(f":{PACKAGE_KIND}/")[2] or arn_or_name
+    """``arn:...:model-package/<Name>[/<version>]`` -> ``<name>[/<version>]``, in small letters as packages are kept."""
+    return (arn_or_name.partition(f":{PACKAGE_KIND}/")[2] or arn_or_name).lower()

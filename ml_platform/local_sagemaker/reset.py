@@ -26,7 +26,7 @@ async def forget_everything(service: Service) -> None:
     service.clock = clock
     service.stop_requests.clear()
     service.live_metrics.clear()
-    service.hosting = service.monitoring = None
+    service.hosting = service.monitoring = service.notifications = service.async_invocations = None
     service.faults.clear()
     service.store.clear()
     await asyncio.to_thread(_empty, service)

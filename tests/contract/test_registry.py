@@ -100,7 +100,7 @@ def test_group_names_are_unique_and_must_exist(sagemaker: Any, group: str) -> No
         sagemaker.create_model_package_group(ModelPackageGroupName=group)
     with pytest.raises(ClientError, match="does not exist"):
         package(sagemaker, "nobody")
-    with pytest.raises(ClientError, match="exactly one of"):
+    with pytest.raises(ClientError, match="Both ModelPackageName and ModelPackageGroupName"):
         package(sagemaker, group, ModelPackageName="also")
     listed = sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]
     assert [entry["ModelPackageGroupDescription"] for entry in listed] == ["Cards"]
