@@ -9,6 +9,8 @@ INSTALLED := $(VENV)/.installed
 SPARK := $(VENV)/.installed-spark
 # The CDK's packages contradict the platform's (python-dateutil, typeguard), so they live beside them.
 INFRA_VENV := .venv-infra
+# So do those of the AWS CLI and the training toolkit, which the tests run as others would.
+FOREIGN_VENV := .venv-foreign
 TEMPLATES := infra/cdk.out/manifest.json
 UV := uv==0.13.9
 # The first interpreter that starts and is a version we support. A shim that is merely on the PATH does not count.
@@ -34,7 +36,7 @@ demo: $(INSTALLED) ## See the whole loop on this machine, in under five minutes
 dev: $(INSTALLED) ## Local services and Dagster's UI until Ctrl-C
 	@exec $(BIN)/ml-platform dev
 
-test: $(INSTALLED) $(SPARK) $(TEMPLATES) ## Every test that needs no AWS account
+test: $(INSTALLED) $(SPARK) $(TEMPLATES) $(FOREIGN_VENV)/.installed ## Every test that needs no AWS account
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not aws"
 
 # tests/aws runs on the stand-in in `make test`; asked for by name it runs on an account, and says what it needs for that.
@@ -61,7 +63,7 @@ bench-%: $(INSTALLED) ## bench-tax: the platform against one plain script; bench
 synth: $(TEMPLATES) ## Synthesize the AWS stacks; no account and no node needed
 
 clean: ## Delete the virtual environments and the local state in .ml_platform
-	rm -rf $(VENV) $(INFRA_VENV) infra/cdk.out .ml_platform .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build ./*.egg-info
+	rm -rf $(VENV) $(INFRA_VENV) $(FOREIGN_VENV) infra/cdk.out .ml_platform .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build ./*.egg-info
 
 # create_venv,folder: keeps one that works, replaces one that does not.
 define create_venv
@@ -95,6 +97,16 @@ $(INFRA_VENV)/.installed: infra/requirements.lock
 	@echo "Installing the CDK into $(INFRA_VENV) (once)"
 	$(call create_venv,$(INFRA_VENV))
 	$(call install,$(INFRA_VENV),infra/requirements.lock)
+	@touch $@
+
+# `true` for a compiler: the toolkit's one C file serves MPI only, and fresh machines can build nothing.
+$(FOREIGN_VENV)/.installed: export CC := true
+$(FOREIGN_VENV)/.installed: export LDSHARED := true
+$(FOREIGN_VENV)/.installed: tests/foreign/requirements.lock tests/foreign/gethostname.py
+	@echo "Installing the AWS CLI and the training toolkit into $(FOREIGN_VENV) (0.4 GB, once)"
+	$(call create_venv,$(FOREIGN_VENV))
+	$(call install,$(FOREIGN_VENV),tests/foreign/requirements.lock)
+	@cp tests/foreign/gethostname.py "$$($(FOREIGN_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
 $(TEMPLATES): $(INFRA_VENV)/.installed $(wildcard infra/*.py infra/*/*.py)
