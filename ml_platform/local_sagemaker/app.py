@@ -5,16 +5,17 @@
 overhead.
 """
 
+import asyncio
 import ipaddress
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from ml_platform.local_sagemaker import admin, operations, protocol, reset, runtime
 from ml_platform.local_sagemaker.autoscaling import operations as autoscaling
 from ml_platform.local_sagemaker.cloudwatch import wire
-from ml_platform.local_sagemaker.protocol import Reply
+from ml_platform.local_sagemaker.protocol import Reply, StreamedReply
 from ml_platform.local_sagemaker.service import Service
 
 Message = MutableMapping[str, Any]
@@ -71,7 +72,7 @@ class App:
         except ClientDisconnectedError:
             return
         if not self._any_host and not LOOPBACK.fullmatch(headers.get("host", "")):
-            reply = Reply(403, b"This service answers requests to 127.0.0.1 and localhost only.")
+            reply: Reply | StreamedReply = Reply(403, b"This service answers requests to 127.0.0.1 and localhost only.")
         elif body is None:
             reply = Reply(413, b"")
         elif scope["path"].startswith(admin.PREFIX) and not _is_local(scope.get("client")):
@@ -80,20 +81,21 @@ class App:
         else:
             reply = await self._answer(scope["method"], scope["path"], headers, body)
         fields = [(key.lower().encode(), value.encode("latin-1")) for key, value in reply.headers.items()]
+        if isinstance(reply, StreamedReply):
+            await send({"type": "http.response.start", "status": reply.status, "headers": fields})
+            await _send_parts(reply.parts, receive, send)
+            return
         fields.append((b"content-length", str(len(reply.body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": fields})
         await send({"type": "http.response.body", "body": reply.body})
 
-    async def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+    async def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply | StreamedReply:
         service = self._service
         assert service is not None  # noqa: S101 - uvicorn serves only after start-up
         if path.startswith("/endpoints/"):
             return await runtime.invoke(service, method, path, headers, body)
-        if (method, path) == ("POST", RESET) and "origin" not in headers:
-            await reset.forget_everything(service)
-            return Reply(200, b'{"reset": true}', {"content-type": "application/json"})
         if path.startswith(admin.PREFIX):
-            return admin.answer(service, method, path, headers, body)
+            return await _administer(service, method, path, headers, body)
         if method == "GET" and path == "/health":
             return Reply(200, json.dumps({"status": "ready"}).encode(), {"content-type": "application/json"})
         if asked := wire.operation_of(method, path, headers):
@@ -103,6 +105,33 @@ class App:
             return await autoscaling.answer(service, target, body)
         known = method == "POST" and path == "/"
         return await protocol.answer(service, target, body) if known else Reply(404, b"")
+
+
+async def _administer(service: Service, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+    if (method, path) == ("POST", RESET) and "origin" not in headers:
+        await reset.forget_everything(service)
+        return Reply(200, b'{"reset": true}', {"content-type": "application/json"})
+    return admin.answer(service, method, path, headers, body)
+
+
+async def _send_parts(parts: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
+    """Send an answer as it comes, for as long as somebody listens."""
+    gone = asyncio.ensure_future(receive())
+    try:
+        while True:
+            part = asyncio.ensure_future(anext(parts, None))
+            await asyncio.wait({part, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not part.done():
+                part.cancel()
+                await asyncio.wait({part})
+                return
+            content = part.result()
+            await send({"type": "http.response.body", "body": content or b"", "more_body": content is not None})
+            if content is None or gone.done():
+                return
+    finally:
+        gone.cancel()
+        await parts.aclose()
 
 
 def _is_local(client: tuple[str, int] | None) -> bool:

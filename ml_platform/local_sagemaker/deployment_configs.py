@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ml_platform.local_sagemaker.fleets import FleetPlan
+from ml_platform.local_sagemaker.fleet_plans import FleetPlan
 from ml_platform.local_sagemaker.service import validation
 
 LARGEST_PERCENT = 50

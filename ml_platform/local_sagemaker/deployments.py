@@ -16,7 +16,8 @@ from typing import Any
 from ml_platform.local_sagemaker.capture import CaptureWriter
 from ml_platform.local_sagemaker.containers import end_leftover
 from ml_platform.local_sagemaker.deployment_configs import rollout_of
-from ml_platform.local_sagemaker.fleets import Fleet, FleetPlan, endpoint_directory
+from ml_platform.local_sagemaker.fleet_plans import FleetPlan
+from ml_platform.local_sagemaker.fleets import Fleet, endpoint_directory
 from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint
 from ml_platform.local_sagemaker.model_servers import IDENTITY, ServerStartError
 from ml_platform.local_sagemaker.rollouts import RolloutError, roll_back, roll_out

@@ -1,6 +1,6 @@
 """Endpoint configs: which models serve, on how many instances, with what weights, and what is captured.
 
-A config is inert: it may hold what the stand-in does not run (serverless variants). ``hosting`` refuses to
+A config is inert: it may hold what the stand-in does not run (managed instance scaling). ``hosting`` refuses to
 deploy such a config; nothing is quietly left out.
 """
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_platform.local_sagemaker.objects import Location, ObjectsError
 from ml_platform.local_sagemaker.paging import Listing, list_page
+from ml_platform.local_sagemaker.serverless import require_serverless_rules
 from ml_platform.local_sagemaker.service import Request, Response, Service, not_found, operation, validation
 from ml_platform.local_sagemaker.store import DuplicateError
 from ml_platform.local_sagemaker.tags import drop_tags, put_tags
@@ -26,6 +27,7 @@ async def create_endpoint_config(service: Service, request: Request) -> Response
     _require_unique_names(variants)
     for variant in variants:
         _complete_variant(service, variant)
+    require_serverless_rules(request)
     _require_async_outputs(service, request.get("AsyncInferenceConfig"))
     if "DataCaptureConfig" in request:
         _require_s3(request["DataCaptureConfig"]["DestinationS3Uri"])

@@ -1,87 +1,36 @@
 """The servers that serve one endpoint config: variants, their instances, and which of them gets a request.
 
-A fleet is described by a ``FleetPlan``, which is kept with the endpoint, so that a fleet can be started again from the
-plan and from the archives on this machine alone. When fleets replace each other is ``deployments``' business.
+What a fleet is to run is a ``FleetPlan``. When fleets replace each other is ``deployments``' business.
 """
 
 import asyncio
+import logging
 import random
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
 from ml_platform.local_sagemaker.capture import CaptureRules
-from ml_platform.local_sagemaker.containers_setup import Limits
+from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
+from ml_platform.local_sagemaker.endpoint_metrics import TIMED, endpoint_metric
+from ml_platform.local_sagemaker.fleet_plans import FleetPlan, VariantPlan
 from ml_platform.local_sagemaker.logs import LogStream
-from ml_platform.local_sagemaker.model_servers import Container, ModelServer, NotHealthyError, ServerStartError
+from ml_platform.local_sagemaker.model_servers import ModelServer, NotHealthyError, ServerStartError
 from ml_platform.local_sagemaker.objects import ObjectsError
+from ml_platform.local_sagemaker.serverless import LOOK_SECONDS, ServerlessPool
 from ml_platform.local_sagemaker.service import Service
 from ml_platform.local_sagemaker.shadows import Copies
 
+logger = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class VariantPlan:
-    """What one variant runs; a shadow variant gets copies of requests, and its answers reach nobody."""
-
-    name: str
-    container: Container
-    weight: float = 1.0
-    instances: int = 1
-    shadow: bool = False
-
-
-@dataclass(frozen=True)
-class FleetPlan:
-    """Everything that is needed to serve an endpoint config, in values that JSON can hold."""
-
-    identity: str
-    config: str
-    variants: tuple[VariantPlan, ...]
-    capture: dict[str, Any] | None = None
-    asynchronous: dict[str, Any] | None = None
-    """The ``AsyncInferenceConfig``, where there is one."""
-
-    @property
-    def production(self) -> tuple[VariantPlan, ...]:
-        """The variants that answer callers."""
-        return tuple(variant for variant in self.variants if not variant.shadow)
-
-    @property
-    def shadows(self) -> tuple[VariantPlan, ...]:
-        """The variants that get copies."""
-        return tuple(variant for variant in self.variants if variant.shadow)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, body: dict[str, Any]) -> "FleetPlan":
-        """Read what ``as_json`` returned."""
-        variants = tuple(
-            VariantPlan(**{**variant, "container": _container(variant["container"])}) for variant in body["variants"]
-        )
-        return cls(**{**body, "variants": variants})
-
-    def with_variant(self, name: str, *, weight: float | None = None, instances: int | None = None) -> "FleetPlan":
-        """Return the plan with another weight or number of instances of one variant."""
-        changes: dict[str, Any] = {"weight": weight, "instances": instances}
-        given = {member: value for member, value in changes.items() if value is not None}
-        variants = (replace(plan, **given) if plan.name == name else plan for plan in self.variants)
-        return replace(self, variants=tuple(variants))
-
-    def with_capture(self, capture: dict[str, Any] | None) -> "FleetPlan":
-        """Return the plan with another data capture configuration."""
-        return replace(self, capture=capture)
-
-
-def _container(body: dict[str, Any]) -> Container:
-    return Container(**{**body, "limits": Limits(**body.get("limits", {}))})
+LEAST_LOOK_SECONDS = 0.1
 
 
 @dataclass
@@ -104,9 +53,17 @@ class Variant:
 
     plan: VariantPlan
     instances: list[_Instance] = field(default_factory=list)
+    pool: ServerlessPool | None = None
+
+    @property
+    def servers(self) -> list[ModelServer]:
+        """The servers of all instances, ready or not."""
+        return [instance.server for instance in self.instances]
 
     def least_busy(self, avoid: ModelServer | None = None) -> ModelServer | None:
         """Return the ready server with the fewest requests in flight; ``avoid`` only when it is the only one."""
+        if self.pool is not None:
+            return self.pool.pick(self.servers, avoid)
         ready = [instance.server for instance in self.instances if instance.server.ready]
         others = [server for server in ready if server is not avoid] or ready
         return min(others, key=lambda server: server.in_flight) if others else None
@@ -126,6 +83,13 @@ class Fleet:
         self._service = service
         self._endpoint = endpoint
         self._directory = fleet_directory(service, endpoint, plan.identity)
+        self._reaper: asyncio.Task[None] | None = None
+        self.serverless: Variant | None = None
+        """The serverless variant, which is then the only one."""
+        for variant in self._production:
+            if variant.plan.serverless is not None:
+                self.serverless = variant
+                variant.pool = ServerlessPool(variant.plan.serverless, partial(self._grow, variant))
 
     async def start(self) -> None:
         """Start all servers and wait until each answers ``/ping``.
@@ -134,6 +98,8 @@ class Fleet:
             ServerStartError: When one of them cannot; ``stop`` then ends the others.
         """
         await _together(self._scale_to(variant, variant.plan) for variant in self.variants.values())
+        if self.serverless is not None:
+            self._reaper = self._service.spawn(self._end_idle(self.serverless), f"idle servers of {self._endpoint}")
 
     def choose(self, target: str | None = None) -> Variant | None:
         """Return the variant for a request: the target, or one drawn by weight; None when the target is unknown."""
@@ -173,13 +139,18 @@ class Fleet:
     async def stop(self) -> None:
         """Finish the requests in flight, stop every server and remove the fleet's files."""
         self.copies.cancel()
+        if self._reaper is not None:
+            self._reaper.cancel()
         await _stop_all(instance for variant in self.variants.values() for instance in variant.instances)
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     async def _scale_to(self, variant: Variant, plan: VariantPlan) -> None:
-        surplus = variant.instances[plan.instances :]
-        del variant.instances[plan.instances :]
-        await _stop_all(surplus)
+        if variant.pool is not None and plan.serverless is not None:
+            variant.pool.config = plan.serverless
+        else:
+            surplus = variant.instances[plan.instances :]
+            del variant.instances[plan.instances :]
+            await _stop_all(surplus)
         missing = plan.instances - len(variant.instances)
         if missing <= 0:
             return
@@ -190,6 +161,43 @@ class Fleet:
             await asyncio.gather(*(instance.server.started for instance in added))
         except NotHealthyError as error:
             raise NotHealthyError(_unhealthy(plan.name, error)) from error
+
+    def _grow(self, variant: Variant) -> None:
+        """Start one more environment of a serverless variant for a request that waits."""
+        archive = None if variant.plan.container.model_data_url is None else self._archive_path(variant.plan)
+        instance = self._launch(variant, archive)
+        variant.instances.append(instance)
+        self._service.spawn(self._watch_cold_start(variant, instance), f"cold start of {self._endpoint}")
+
+    async def _watch_cold_start(self, variant: Variant, instance: _Instance) -> None:
+        began = time.perf_counter()
+        try:
+            await instance.server.started
+        except ServerStartError as error:
+            logger.warning("an environment of endpoint %s did not start: %s", self._endpoint, error)
+            variant.instances.remove(instance)
+            await instance.stop()
+            # Whoever waits for it has another one started.
+            self._notice_change()
+            return
+        took = (time.perf_counter() - began) * 1e6
+        metric = endpoint_metric("ModelSetupTime", self._endpoint, variant.plan.name)
+        monitoring_of(self._service).endpoints.emit(metric, TIMED, took)
+
+    async def _end_idle(self, variant: Variant) -> None:
+        """Stop the environments of a serverless variant that nobody needs."""
+        clock = self._service.clock
+        while variant.pool is not None:
+            await clock.sleep(LOOK_SECONDS)
+            # On a clock that skips all waits there would be no end of looking.
+            await asyncio.sleep(LEAST_LOOK_SECONDS)
+            idle = variant.pool.idle(variant.servers, clock.elapsed_seconds)
+            ending = [instance for instance in variant.instances if instance.server in idle]
+            variant.instances = [instance for instance in variant.instances if instance not in ending]
+            await _stop_all(ending)
+
+    def _archive_path(self, plan: VariantPlan) -> Path:
+        return self._directory / f"{plan.name}.tar.gz"
 
     def _launch(self, variant: Variant, archive: Path | None) -> _Instance:
         identity = f"i-{secrets.token_hex(9)[:17]}"
@@ -210,7 +218,7 @@ class Fleet:
         url = plan.container.model_data_url
         if url is None:
             return None
-        archive = self._directory / f"{plan.name}.tar.gz"
+        archive = self._archive_path(plan)
         if not archive.exists():
             partial = archive.with_suffix(".partial")
             try:

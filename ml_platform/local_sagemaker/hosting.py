@@ -1,10 +1,8 @@
 """Endpoints: the operations, and which of them an endpoint's state allows.
 
-What they set in motion is in ``deployments``; endpoint configs are in ``endpoint_configs``; invocations in ``runtime``.
+What they set in motion is in ``deployments``, what a config makes us run in ``endpoint_plans``.
 """
 
-import secrets
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,31 +12,19 @@ from ml_platform.local_sagemaker.autoscaling import operations as autoscaling
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.deployment_configs import require_deployable
 from ml_platform.local_sagemaker.deployments import KIND, deployments_of
-from ml_platform.local_sagemaker.endpoint_configs import require_endpoint_config
-from ml_platform.local_sagemaker.fleets import FleetPlan, VariantPlan
+from ml_platform.local_sagemaker.endpoint_plans import plan_of, require_room, retain, with_desired
+from ml_platform.local_sagemaker.endpoint_summaries import capture_summary, pending_summary, summaries
+from ml_platform.local_sagemaker.fleet_plans import FleetPlan
 from ml_platform.local_sagemaker.gauges import report_gauges
-from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint
-from ml_platform.local_sagemaker.model_servers import STARTUP_SECONDS, Container
-from ml_platform.local_sagemaker.models import resolve_container
 from ml_platform.local_sagemaker.notifications import notifications_of
 from ml_platform.local_sagemaker.paging import Listing, list_page
-from ml_platform.local_sagemaker.service import (
-    AwsError,
-    Request,
-    Response,
-    Service,
-    not_found,
-    operation,
-    unsupported,
-    validation,
-)
+from ml_platform.local_sagemaker.service import Request, Response, Service, not_found, operation, validation
 from ml_platform.local_sagemaker.store import DuplicateError
 from ml_platform.local_sagemaker.tags import drop_tags, put_tags
 
 LISTING = Listing(
     kind=KIND, member="Endpoints", filters={"StatusEquals": "EndpointStatus"}, sorts={"Status": "EndpointStatus"}
 )
-MAX_INSTANCES = 20
 IN_PROGRESS = frozenset({"Creating", "Updating", "RollingBack", "Deleting"})
 
 
@@ -47,7 +33,7 @@ async def create_endpoint(service: Service, request: Request) -> Response:
     """Create an endpoint and start its servers."""
     name = request["EndpointName"]
     arn = service.arn(KIND, name)
-    plan = _plan(service, request["EndpointConfigName"])
+    plan = plan_of(service, request["EndpointConfigName"])
     _require_deployable(service, request.get("DeploymentConfig"), None, plan)
     now = service.clock.timestamp()
     body = {
@@ -76,11 +62,11 @@ async def describe_endpoint(service: Service, request: Request) -> Response:
     live = deployments_of(service).live.get(record["EndpointName"])
     return {
         **record,
-        "ProductionVariants": _summaries(record, live, shadow=False),
-        "ShadowProductionVariants": _summaries(record, live, shadow=True) or None,
-        "DataCaptureConfig": _capture_summary(record["Plan"].get("capture")),
+        "ProductionVariants": summaries(record, live, shadow=False),
+        "ShadowProductionVariants": summaries(record, live, shadow=True) or None,
+        "DataCaptureConfig": capture_summary(record["Plan"].get("capture")),
         "AsyncInferenceConfig": record["Plan"].get("asynchronous"),
-        "PendingDeploymentSummary": _pending_summary(record, live),
+        "PendingDeploymentSummary": pending_summary(record, live),
     }
 
 
@@ -97,10 +83,10 @@ async def update_endpoint(service: Service, request: Request) -> Response:
     deployment = request.get("DeploymentConfig")
     if request.get("RetainDeploymentConfig"):
         deployment = record.get("LastDeploymentConfig")
-    plan = _plan(service, request["EndpointConfigName"])
+    plan = plan_of(service, request["EndpointConfigName"])
     if request.get("RetainAllVariantProperties"):
         excluded = request.get("ExcludeRetainedVariantProperties", [])
-        plan = _retain(plan, FleetPlan.from_json(record["Plan"]), {each["VariantPropertyType"] for each in excluded})
+        plan = retain(plan, FleetPlan.from_json(record["Plan"]), {each["VariantPropertyType"] for each in excluded})
     blue = FleetPlan.from_json(record["Plan"]) if record["EndpointStatus"] != "Failed" else None
     _require_deployable(service, deployment, blue, plan)
     return _start_update(service, record, plan, deployment)
@@ -121,14 +107,8 @@ async def update_endpoint_weights_and_capacities(service: Service, request: Requ
                 f'The variant name(s) "{desired["VariantName"]}" is/are not present within endpoint configuration '
                 f'"{record["EndpointConfigName"]}".'
             )
-        if "ServerlessUpdateConfig" in desired:
-            raise unsupported("serverless variants")
-        plan = plan.with_variant(
-            desired["VariantName"],
-            weight=desired.get("DesiredWeight"),
-            instances=desired.get("DesiredInstanceCount"),
-        )
-    _require_room(plan.variants)
+        plan = with_desired(plan, desired)
+    require_room(plan.variants)
     return _start_update(service, record, plan, record.get("LastDeploymentConfig"))
 
 
@@ -185,127 +165,9 @@ def _start_update(
     return {"EndpointArn": record["EndpointArn"]}
 
 
-def _plan(service: Service, config_name: str) -> FleetPlan:
-    """Return what an endpoint config makes us run, refusing what it asks for and we do not run."""
-    config = require_endpoint_config(service, config_name)
-    if "ExplainerConfig" in config:
-        raise unsupported("online explanations")
-    production = [_variant_plan(service, variant) for variant in config["ProductionVariants"]]
-    shadows = [_variant_plan(service, variant) for variant in config.get("ShadowProductionVariants", [])]
-    variants = (*production, *(replace(variant, shadow=True) for variant in shadows))
-    _require_room(variants)
-    capture, asynchronous = config.get("DataCaptureConfig"), config.get("AsyncInferenceConfig")
-    return FleetPlan(secrets.token_hex(6), config_name, variants, capture, asynchronous)
-
-
-def _variant_plan(service: Service, variant: dict[str, Any]) -> VariantPlan:
-    if "ServerlessConfig" in variant:
-        raise unsupported("serverless variants")
-    if variant.get("ManagedInstanceScaling", {}).get("Status") == "ENABLED":
-        raise unsupported("managed instance scaling")
-    resolved = resolve_container(service, variant["ModelName"])
-    container = Container(
-        image=resolved.image,
-        environment=resolved.environment,
-        model_data_url=resolved.model_data_url,
-        startup_seconds=variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS),
-    )
-    return VariantPlan(
-        variant["VariantName"], container, variant["InitialVariantWeight"], variant["InitialInstanceCount"]
-    )
-
-
-def _require_room(variants: tuple[VariantPlan, ...]) -> None:
-    for variant in variants:
-        if variant.instances < 1:
-            raise validation(f"Production variant {variant.name} must have at least one instance.")
-    if (total := sum(variant.instances for variant in variants)) > MAX_INSTANCES:
-        raise AwsError(
-            "ResourceLimitExceeded",
-            f"The local stand-in starts a process for each instance and allows {MAX_INSTANCES} per endpoint; "
-            f"{total} were requested.",
-        )
-
-
 def _require_deployable(
     service: Service, deployment: dict[str, Any] | None, blue: FleetPlan | None, plan: FleetPlan
 ) -> None:
+    if deployment and any(variant.serverless for variant in plan.variants):
+        raise validation("DeploymentConfig is not supported for endpoints with serverless variants.")
     require_deployable(deployment, blue, plan, lambda name: monitoring_of(service).state(name) is not None)
-
-
-def _retain(plan: FleetPlan, current: FleetPlan, excluded: set[str]) -> FleetPlan:
-    """Return the plan with the properties that the endpoint's variants have now, but for the excluded ones."""
-    for variant in current.variants:
-        plan = plan.with_variant(
-            variant.name,
-            weight=None if "DesiredWeight" in excluded else variant.weight,
-            instances=None if "DesiredInstanceCount" in excluded else variant.instances,
-        )
-    return plan if "DataCaptureConfig" in excluded else plan.with_capture(current.capture)
-
-
-def _summaries(record: dict[str, Any], live: LiveEndpoint | None, *, shadow: bool) -> list[dict[str, Any]] | None:
-    if live is None or live.fleet is None:
-        return None
-    variants = [variant for variant in live.fleet.variants.values() if variant.plan.shadow == shadow]
-    return [_variant_summary(record, variant.plan, len(variant.instances)) for variant in variants]
-
-
-def _variant_summary(record: dict[str, Any], plan: VariantPlan, instances: int) -> dict[str, Any]:
-    pending = record.get("Pending", {}).get("Plan", {})
-    rescaled = pending.get("identity") == record["Plan"]["identity"]
-    wanted = FleetPlan.from_json(pending if rescaled else record["Plan"])
-    desired = next((variant for variant in wanted.variants if variant.name == plan.name), plan)
-    return {
-        "VariantName": plan.name,
-        "DeployedImages": [
-            {
-                "SpecifiedImage": plan.container.image,
-                "ResolvedImage": plan.container.image,
-                "ResolutionTime": record["CreationTime"],
-            }
-        ],
-        "CurrentWeight": plan.weight,
-        "DesiredWeight": desired.weight,
-        "CurrentInstanceCount": instances,
-        "DesiredInstanceCount": desired.instances,
-    }
-
-
-def _capture_summary(config: dict[str, Any] | None) -> dict[str, Any] | None:
-    if config is None:
-        return None
-    enabled = config.get("EnableCapture", True)
-    return {
-        "EnableCapture": enabled,
-        "CaptureStatus": "Started" if enabled else "Stopped",
-        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
-        "DestinationS3Uri": config["DestinationS3Uri"],
-        "KmsKeyId": config.get("KmsKeyId", ""),
-    }
-
-
-def _pending_summary(record: dict[str, Any], live: LiveEndpoint | None) -> dict[str, Any] | None:
-    pending = record.get("Pending")
-    if pending is None:
-        return None
-    plan = FleetPlan.from_json(pending["Plan"])
-    return {
-        "EndpointConfigName": plan.config,
-        "StartTime": pending["StartTime"],
-        "ProductionVariants": [_pending_variant(pending, live, variant) for variant in plan.production],
-        "ShadowProductionVariants": [_pending_variant(pending, live, variant) for variant in plan.shadows] or None,
-    }
-
-
-def _pending_variant(pending: dict[str, Any], live: LiveEndpoint | None, variant: VariantPlan) -> dict[str, Any]:
-    green = live.green if live else None
-    started = pending.get("StageStartTime", pending["StartTime"])
-    return {
-        "VariantName": variant.name,
-        "CurrentWeight": variant.weight * live.share if live and green else None,
-        "DesiredWeight": variant.weight,
-        "CurrentInstanceCount": len(green.variants[variant.name].instances) if green else None,
-        "DesiredInstanceCount": variant.instances,
-        "VariantStatus": [{"Status": pending.get("Stage", "Creating"), "StartTime": started}],
-    }

@@ -114,7 +114,7 @@ class HttpClient:
             ConnectionLostError: When the server cannot be reached or hangs up before it answered.
             TimeoutError: When it did not answer within ``seconds``.
         """
-        request = _encode(method, path, headers or {}, body)
+        request = encode_request(method, path, headers or {}, body)
         connection = await self._borrow()
         try:
             async with asyncio.timeout(seconds):
@@ -147,7 +147,8 @@ class HttpClient:
         return connection
 
 
-def _encode(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+def encode_request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return a request with a complete body, as it goes over the wire."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body

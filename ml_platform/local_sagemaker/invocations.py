@@ -17,6 +17,7 @@ from ml_platform.local_sagemaker.fleets import Fleet, Variant, log_group
 from ml_platform.local_sagemaker.http_client import Answer, ConnectionLostError
 from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint, NoServerError, UnknownVariantError
 from ml_platform.local_sagemaker.model_servers import INVOCATION_SECONDS, ModelServer
+from ml_platform.local_sagemaker.serverless import ThrottledError
 from ml_platform.local_sagemaker.service import AwsError, Service
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,9 @@ async def ask(service: Service, call: Call) -> Served[Answer]:
     return await ask_by(service, call, lambda server: server.invoke(call.headers, call.body, call.seconds))
 
 
-async def ask_by(service: Service, call: Call, send: Callable[[ModelServer], Awaitable[Answered]]) -> Served[Answered]:
+async def ask_by(
+    service: Service, call: Call, send: Callable[[ModelServer], Awaitable[Answered]], *, streamed: bool = False
+) -> Served[Answered]:
     """Let ``send`` ask a server; when it goes away before it answered, once more, another one if there is one.
 
     Each try is an invocation in the metrics: a server that crashes must show, even if another one then answers.
@@ -127,7 +130,8 @@ async def ask_by(service: Service, call: Call, send: Callable[[ModelServer], Awa
             status = answer.status
             return Served(fleet, variant, answer)
         finally:
-            took = time.perf_counter() - asked
+            # How long a model streams is known at the end of the stream.
+            took = None if streamed else time.perf_counter() - asked
             overhead = asked - call.began if status != NO_ANSWER else None
             _count(service, call, fleet, variant, (status, took, overhead))
         await server.settle(SETTLE_SECONDS)
@@ -138,6 +142,8 @@ async def ask_by(service: Service, call: Call, send: Callable[[ModelServer], Awa
 async def _pick(service: Service, call: Call, lost: ModelServer | None) -> tuple[Fleet, Variant, ModelServer]:
     try:
         return await call.live.pick(call.headers.get(TARGET_VARIANT), lost, WAIT_SECONDS)
+    except ThrottledError as error:
+        raise AwsError("ThrottlingException", "Rate exceeded") from error
     except UnknownVariantError as error:
         raise AwsError("ValidationError", f"Variant {error} of endpoint {call.endpoint} not found.") from error
     except NoServerError as error:

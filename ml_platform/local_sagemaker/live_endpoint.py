@@ -75,16 +75,27 @@ class LiveEndpoint:
         Raises:
             UnknownVariantError: When the target is not a variant of the endpoint.
             NoServerError: When no server is ready in time.
+            ThrottledError: When a serverless endpoint has all the requests that it may have.
         """
-        picked = self._pick_now(target, avoid)
-        if picked is None:
-            try:
-                async with asyncio.timeout(seconds):
-                    while (picked := self._pick_now(target, avoid)) is None:
-                        self._changed.clear()
-                        await self._changed.wait()
-            except TimeoutError as error:
-                raise NoServerError("no model server of the endpoint is ready") from error
+        serverless = self.fleet.serverless if self.fleet else None
+        if serverless is None or serverless.pool is None:
+            return self._pick_now(target, avoid) or await self._pick_later(target, avoid, seconds)
+        serverless.pool.enter(serverless.servers)
+        try:
+            return self._pick_now(target, avoid) or await self._pick_later(target, avoid, seconds)
+        finally:
+            serverless.pool.leave()
+
+    async def _pick_later(
+        self, target: str | None, avoid: ModelServer | None, seconds: float
+    ) -> tuple[Fleet, Variant, ModelServer]:
+        try:
+            async with asyncio.timeout(seconds):
+                while (picked := self._pick_now(target, avoid)) is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError as error:
+            raise NoServerError("no model server of the endpoint is ready") from error
         return picked
 
     def _pick_now(self, target: str | None, avoid: ModelServer | None) -> tuple[Fleet, Variant, ModelServer] | None:

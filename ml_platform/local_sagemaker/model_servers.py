@@ -71,6 +71,8 @@ class ModelServer:
     ) -> None:
         self.ready = False
         self.in_flight = 0
+        self.last_used = 0.0
+        """When it last ended a request or became ready, in AWS seconds of the clock."""
         self.title = ""
         """``endpoint/config/variant``: the name under which faults are meant for it."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -168,6 +170,7 @@ class ModelServer:
 
     def _end_request(self) -> None:
         self.in_flight -= 1
+        self.last_used = self._service.clock.elapsed_seconds
         if not self.in_flight:
             self._idle.set()
 
@@ -285,6 +288,7 @@ class ModelServer:
 
     def _announce(self, *, ready: bool) -> None:
         self.ready = ready
+        self.last_used = self._service.clock.elapsed_seconds
         if ready and not self.started.done():
             self.started.set_result(None)
         if not ready and self._client is not None:

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import uuid
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -30,6 +31,15 @@ class Reply:
 
     status: int
     body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StreamedReply:
+    """An HTTP answer whose body comes in parts."""
+
+    status: int
+    parts: AsyncGenerator[bytes, None]
     headers: dict[str, str] = field(default_factory=dict)
 
 

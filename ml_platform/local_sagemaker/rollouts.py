@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.deployment_configs import Rollout
-from ml_platform.local_sagemaker.fleets import Fleet, FleetPlan
+from ml_platform.local_sagemaker.fleet_plans import FleetPlan
+from ml_platform.local_sagemaker.fleets import Fleet
 from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint
 from ml_platform.local_sagemaker.model_servers import LEAST_STARTUP_SECONDS, ServerStartError
 from ml_platform.local_sagemaker.service import Service

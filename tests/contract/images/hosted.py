@@ -31,7 +31,9 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(float(os.environ.get("ANSWER_SECONDS", "0")))
         if body.startswith(b"sleep "):
             time.sleep(float(body.removeprefix(b"sleep ")))
-        if status := os.environ.get("ANSWER_STATUS"):
+        if body.startswith(b"stream "):
+            self.stream(int(body.split()[1]), breaks=body.endswith(b"break"))
+        elif status := os.environ.get("ANSWER_STATUS"):
             self.answer(int(status), b"broken")
         elif body.startswith(b"status "):
             self.answer(int(body.removeprefix(b"status ")), b"no such column")
@@ -49,6 +51,24 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def stream(self, parts: int, *, breaks: bool) -> None:
+        """Answer part by part; maybe die before the end."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Transfer-Encoding", "chunked")
+        if attributes := self.headers.get("X-Amzn-SageMaker-Custom-Attributes"):
+            self.send_header("X-Amzn-SageMaker-Custom-Attributes", attributes)
+        self.end_headers()
+        self.wfile.flush()
+        for number in range(parts):
+            part = b"part %d;" % number
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            self.wfile.flush()
+            time.sleep(float(os.environ.get("PART_SECONDS", "0.05")))
+        if breaks:
+            os._exit(3)
+        self.wfile.write(b"0\r\n\r\n")
+
     def log_message(self, *arguments: object) -> None:
         pass
 
@@ -64,7 +84,7 @@ if __name__ == "__main__":
     if code := os.environ.get("EXIT_AT_START"):
         sys.stdout.write("cannot load the model\n")
         sys.exit(int(code))
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"ending\n"), os._exit(0)))
     sys.stdout.write(f"serving {Server.text} as process {os.getpid()}\n")
     sys.stdout.flush()
     Server(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
