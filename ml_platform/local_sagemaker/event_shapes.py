@@ -4,6 +4,7 @@ The shapes differ from those of Describe, and from each other: jobs tell times a
 as numbers of them and their status in capitals, model packages in ISO 8601. Delivery is ``events``.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,16 +49,20 @@ def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _job(name: str, *states: str) -> _Shape:
+def _iso_fraction(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _job(name: str, time: Render, *states: str) -> _Shape:
     title = re.sub(r"(?<!^)(?=[A-Z])", " ", name)
     states = (f"{name}Status", *states)
-    return _Shape(f"SageMaker {title} State Change", f"Describe{name}", f"{name}Arn", states, _milliseconds_text)
+    return _Shape(f"SageMaker {title} State Change", f"Describe{name}", f"{name}Arn", states, time)
 
 
 SHAPES = {
-    "training-job": _job("TrainingJob", "SecondaryStatus"),
-    "transform-job": _job("TransformJob"),
-    "processing-job": _job("ProcessingJob"),
+    "training-job": _job("TrainingJob", _milliseconds_text, "SecondaryStatus"),
+    "transform-job": _job("TransformJob", _iso),
+    "processing-job": _job("ProcessingJob", _milliseconds),
     "hyper-parameter-tuning-job": _Shape(
         "SageMaker HyperParameter Tuning Job State Change",
         "DescribeHyperParameterTuningJob",
@@ -72,21 +77,52 @@ SHAPES = {
         "SageMaker Model Package State Change",
         "DescribeModelPackage",
         "ModelPackageArn",
-        ("ModelPackageStatus", "ModelApprovalStatus"),
+        ("ModelPackageStatus", "ModelApprovalStatus", "ModelLifeCycle"),
         _iso,
     ),
+    "model-card": _Shape(
+        "SageMaker Model Card State Change",
+        "DescribeModelCard",
+        "ModelCardArn",
+        ("ModelCardStatus", "ModelCardVersion"),
+        _iso_fraction,
+    ),
+    "model": _Shape("SageMaker Model State Change", "DescribeModel", "ModelArn", ("ModelArn",), _milliseconds_text),
 }
+UPDATABLE_OF_PACKAGES = (
+    "ModelApprovalStatus",
+    "ApprovalDescription",
+    "SourceUri",
+    "CustomerMetadataProperties",
+    "InferenceSpecification",
+    "ModelLifeCycle",
+)
+NOT_IN_CARD_EVENTS = ("ModelCardArn", "Content")
 DEPLOYMENT = "SageMaker Endpoint Deployment State Change"
 
 
-def changes(kind: str, before: Body | None, after: Body) -> Iterator[Change]:
-    """Yield the events that the change of a resource causes; nothing when no state of it changed."""
+def changes(kind: str, before: Body | None, after: Body | None) -> Iterator[Change]:
+    """Yield the events that the change of a resource causes; nothing when no state of it changed.
+
+    Args:
+        kind: The resource's kind.
+        before: The resource as it was; None when it is new.
+        after: The resource as it is; None when it was deleted.
+    """
     shape = SHAPES.get(kind)
     if shape is None:
         return
+    if after is None:
+        yield from _deletion(kind, shape, before or {})
+        return
     known = before or {}
     if any(known.get(state) != after.get(state) for state in shape.states):
-        yield Change(shape.detail_type, after[shape.arn], _detail(kind, shape, after))
+        detail = _detail(kind, shape, after)
+        if kind == "model-package" and before is not None:
+            detail["UpdatedModelPackageFields"] = [
+                member for member in UPDATABLE_OF_PACKAGES if before.get(member) != after.get(member)
+            ]
+        yield Change(shape.detail_type, after[shape.arn], detail)
     if kind == "endpoint":
         pending = _pending(after)
         if pending is not None and pending != _pending(known):
@@ -94,13 +130,35 @@ def changes(kind: str, before: Body | None, after: Body) -> Iterator[Change]:
             yield Change(DEPLOYMENT, after[shape.arn], detail)
 
 
+def _deletion(kind: str, shape: _Shape, body: Body) -> Iterator[Change]:
+    """AWS tells the end of models and endpoints; jobs, packages and cards vanish without a word."""
+    if kind not in ("model", "endpoint"):
+        return
+    detail = _detail(kind, shape, body)
+    if kind == "endpoint":
+        detail["EndpointStatus"] = "DELETED"
+    yield Change(shape.detail_type, body[shape.arn], detail)
+
+
 def _detail(kind: str, shape: _Shape, body: Body) -> Body:
     described = service_model().operation_model(shape.describe).output_shape
-    detail: Body = {**_render(described, body, shape.time), "Tags": {}}
+    rendered = _render(described, body, shape.time)
+    if kind == "model-card":
+        return _card_detail(rendered, body)
+    detail: Body = {**rendered, "Tags": {}}
     if kind == "endpoint":
         detail["EndpointStatus"] = capitals(body["EndpointStatus"])
         detail["ProductionVariants"] = _variants(body.get("Plan") or {})
     return detail
+
+
+def _card_detail(rendered: Body, body: Body) -> Body:
+    """A card's event tells who and when, and of its content the model's id only."""
+    detail = {member: value for member, value in rendered.items() if member not in NOT_IN_CARD_EVENTS}
+    overview = json.loads(body["Content"]).get("model_overview", {})
+    account = body["ModelCardArn"].split(":")[4]
+    named = {"ModelId": overview["model_id"]} if "model_id" in overview else {}
+    return {"SecurityConfig": {}, **detail, **named, "AccountId": account}
 
 
 def capitals(status: str) -> str:

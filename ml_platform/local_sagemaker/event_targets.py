@@ -18,7 +18,11 @@ STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 class UndeliverableError(Exception):
-    """The target cannot take the event, now or later; the message says why."""
+    """The target cannot take the event, now or later; the message says why, the code what EventBridge calls it."""
+
+    def __init__(self, message: str, code: str = "SDK_CLIENT_ERROR") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Targets:
@@ -47,14 +51,32 @@ class Targets:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             self._queues.pop(target["Arn"], None)
+            raise UndeliverableError(str(error), _error_code(error)) from error
+
+    def bury(self, queue: str, event: dict[str, Any], about: dict[str, str]) -> None:
+        """Put an event into a dead-letter queue, with attributes that say why.
+
+        Raises:
+            UndeliverableError: When there is no such queue.
+            BotoCoreError: When the service cannot be reached at present.
+        """
+        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in about.items() if value}
+        try:
+            self._send_message(queue, json.dumps(event), MessageAttributes=attributes)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            self._queues.pop(queue, None)
             raise UndeliverableError(str(error)) from error
 
     def _to_queue(self, target: dict[str, Any], body: str) -> None:
-        arn = target["Arn"]
-        if arn not in self._queues:
-            self._queues[arn] = self._client("sqs").get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
         group = target.get("SqsParameters", {}).get("MessageGroupId")
         options = {"MessageGroupId": group} if group else {}
+        self._send_message(target["Arn"], body, **options)
+
+    def _send_message(self, arn: str, body: str, **options: Any) -> None:
+        if arn not in self._queues:
+            self._queues[arn] = self._client("sqs").get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
         self._client("sqs").send_message(QueueUrl=self._queues[arn], MessageBody=body, **options)
 
     def _to_topic(self, target: dict[str, Any], body: str) -> None:
@@ -65,6 +87,12 @@ class Targets:
             config = Config(connect_timeout=5, read_timeout=10)
             self._clients[service] = Session().create_client(service, region_name=self._region, config=config)
         return self._clients[service]
+
+
+def _error_code(error: ClientError) -> str:
+    """EventBridge's name for why a target takes nothing."""
+    absent = any(word in str(error) for word in ("NonExistentQueue", "QueueDoesNotExist", "NotFound"))
+    return "NO_RESOURCE" if absent else "NO_PERMISSIONS" if "AccessDenied" in str(error) else "SDK_CLIENT_ERROR"
 
 
 def target_input(target: dict[str, Any], event: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 Emulators take no events from ``aws.*`` sources, so the stand-in reads the rules of the default bus and delivers to
 their SQS and SNS targets itself. An event is written down in one transaction with the change it tells of and forgotten
-when it is delivered: a crash delivers one twice, as EventBridge may, but loses none. What an event says is
-``event_shapes``; which one a rule wants, ``event_patterns``.
+when it is delivered: a crash delivers one twice, as EventBridge may, but loses none. What a target will never take, or not
+within its retry policy, goes to its dead-letter queue. What an event says is ``event_shapes``; which one a rule wants,
+``event_patterns``.
 """
 
 import asyncio
@@ -12,6 +13,8 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -31,6 +34,8 @@ logger = logging.getLogger(__name__)
 KIND = "event"
 BATCH = Query(sort="name", descending=False, limit=100)
 LONGEST_PAUSE = 10.0
+# EventBridge's defaults: for a day, 185 times.
+MOST_RETRIES, LONGEST_AGE_SECONDS = 185, 86_400
 
 
 class Events:
@@ -42,6 +47,9 @@ class Events:
         self._last = 0
         self._targets = Targets(service.region)
         self._rules = Rules(service.region)
+        self._delivered: set[tuple[str, str]] = set()
+        """Rule and target that have the event which is being delivered."""
+        self._attempts: dict[tuple[str, str], int] = {}
         service.store.watch(SHAPES.keys(), self._note)
 
     def start(self) -> None:
@@ -49,7 +57,7 @@ class Events:
         self._due.set()
         self._service.spawn(self._deliver_for_ever(), "event delivery")
 
-    def _note(self, kind: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+    def _note(self, kind: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
         """Write down what a change causes; runs inside the change's own transaction."""
         for change in changes(kind, before, after):
             faults = self._service.faults
@@ -92,6 +100,8 @@ class Events:
                         if rules:
                             await asyncio.to_thread(self._deliver, rules, row.body)
                         self._service.store.delete(KIND, row.name)
+                        self._delivered.clear()
+                        self._attempts.clear()
                 pause = 0.1
             except (BotoCoreError, ClientError) as error:
                 logger.warning("events wait for the ground services: %s", error)
@@ -100,21 +110,82 @@ class Events:
                 self._due.set()
 
     def _deliver(self, rules: "list[Rule]", event: dict[str, Any]) -> None:
-        for name, pattern, targets in rules:
+        """Send an event to all targets that want it; raises when one is to be tried again later."""
+        for rule in rules:
             try:
-                if not matches(pattern, event):
-                    continue
+                wanted = matches(rule.pattern, event)
             except PatternError as error:
-                logger.warning("rule %s gets no events: %s", name, error)
+                logger.warning("rule %s gets no events: %s", rule.arn, error)
                 continue
-            for target in targets:
-                try:
-                    self._targets.send(target, event)
-                except UndeliverableError as error:
-                    logger.warning("rule %s: target %s gets no event: %s", name, target["Arn"], error)
+            for target in rule.targets if wanted else ():
+                self._deliver_once(rule, target, event)
+
+    def _deliver_once(self, rule: "Rule", target: dict[str, Any], event: dict[str, Any]) -> None:
+        delivery = (rule.arn, str(target.get("Id")))
+        # Others of the event's targets may have been out of reach: who has it already is not told again.
+        if delivery in self._delivered:
+            return
+        try:
+            self._targets.send(target, event)
+        except UndeliverableError as error:
+            self._give_up(rule, target, event, error)
+        except (BotoCoreError, ClientError) as error:
+            attempts = self._attempts[delivery] = self._attempts.get(delivery, 0) + 1
+            exhausted = exhausted_condition(target.get("RetryPolicy", {}), attempts, self._age_seconds(event))
+            if exhausted is None:
+                raise
+            tried = {"EXHAUSTED_RETRY_CONDITION": exhausted, "RETRY_ATTEMPTS": str(attempts - 1)}
+            self._give_up(rule, target, event, error, tried)
+        self._delivered.add(delivery)
+
+    def _give_up(
+        self,
+        rule: "Rule",
+        target: dict[str, Any],
+        event: dict[str, Any],
+        error: Exception,
+        more: dict[str, str] | None = None,
+    ) -> None:
+        logger.warning("%s: target %s gets no event: %s", rule.arn, target["Arn"], error)
+        queue = target.get("DeadLetterConfig", {}).get("Arn")
+        if not queue:
+            return
+        code = (
+            error.response["Error"]["Code"]
+            if isinstance(error, ClientError)
+            else getattr(error, "code", "SDK_CLIENT_ERROR")
+        )
+        about = {
+            "RULE_ARN": rule.arn,
+            "TARGET_ARN": str(target["Arn"]),
+            "ERROR_CODE": code,
+            "ERROR_MESSAGE": str(error),
+        }
+        try:
+            self._targets.bury(queue, event, about | (more or {}))
+        except UndeliverableError as refusal:
+            logger.warning("%s: dead-letter queue %s takes nothing: %s", rule.arn, queue, refusal)
+
+    def _age_seconds(self, event: dict[str, Any]) -> float:
+        return (self._service.clock.now() - datetime.fromisoformat(event["time"])).total_seconds()
 
 
-Rule = tuple[str, Any, list[dict[str, Any]]]
+def exhausted_condition(policy: dict[str, Any], attempts: int, age_seconds: float) -> str | None:
+    """Return which bound of a target's retry policy ends the attempts to deliver an event, or None."""
+    if attempts > policy.get("MaximumRetryAttempts", MOST_RETRIES):
+        return "MaximumRetryAttempts"
+    if age_seconds > policy.get("MaximumEventAgeInSeconds", LONGEST_AGE_SECONDS):
+        return "MaximumEventAgeInSeconds"
+    return None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An enabled rule of the default event bus."""
+
+    arn: str
+    pattern: Any
+    targets: list[dict[str, Any]]
 
 
 class Rules:
@@ -135,7 +206,7 @@ class Rules:
         for rule in self._pages("list_rules", "Rules"):
             if rule.get("State", "ENABLED").startswith("ENABLED") and rule.get("EventPattern"):
                 targets = [*self._pages("list_targets_by_rule", "Targets", Rule=rule["Name"])]
-                yield rule["Name"], json.loads(rule["EventPattern"]), targets
+                yield Rule(rule["Arn"], json.loads(rule["EventPattern"]), targets)
 
     def _pages(self, operation: str, member: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         token: dict[str, str] = {}

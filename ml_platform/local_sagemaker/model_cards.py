@@ -1,6 +1,6 @@
 """Model cards: the document of a model, in versions, with its status. What a card may say is ``model_card_content``.
 
-An edit of the content is a new version; a change of status is not. Export jobs are not here.
+An edit of the content is a new version; a change of status is not. Export jobs are in ``model_card_exports``.
 """
 
 from typing import Any
@@ -57,16 +57,7 @@ async def create_model_card(service: Service, request: Request) -> Response:
 @operation("DescribeModelCard")
 async def describe_model_card(service: Service, request: Request) -> Response:
     """Return a card: its newest version, or the one that is asked for."""
-    body = _require_card(service, request["ModelCardName"])
-    if "ModelCardVersion" in request:
-        number = request["ModelCardVersion"]
-        version = service.store.get(VERSION_KIND, _version_name(body["ModelCardName"], number))
-        if version is None:
-            raise AwsError(
-                "ResourceNotFound",
-                f"Modelcard with name {body['ModelCardName']} and version: {number} does not exist",
-            )
-        body = version
+    body = card_version(service, request["ModelCardName"], request.get("ModelCardVersion"))
     if request.get("IncludedData") == "MetadataOnly":
         body = body | {"Content": metadata_only(body["Content"])}
     return body
@@ -115,6 +106,23 @@ async def delete_model_card(service: Service, request: Request) -> Response:
     service.store.delete(KIND, name)
     drop_tags(service, body["ModelCardArn"])
     return {}
+
+
+def card_version(service: Service, arn_or_name: str, number: int | None) -> dict[str, Any]:
+    """Return a version of a card, the newest when none is asked for.
+
+    Raises:
+        AwsError: When there is no such card or version.
+    """
+    body = _require_card(service, arn_or_name)
+    if number is None:
+        return body
+    version = service.store.get(VERSION_KIND, _version_name(body["ModelCardName"], number))
+    if version is None:
+        raise AwsError(
+            "ResourceNotFound", f"Modelcard with name {body['ModelCardName']} and version: {number} does not exist"
+        )
+    return version
 
 
 def _put_version(service: Service, body: dict[str, Any]) -> None:

@@ -3,12 +3,14 @@
 from ml_platform.local_sagemaker import (
     events,
     hosting,
+    model_card_exports,
     model_cards,
     model_packages,
     models,
     pipelines,
     processing,
     registry,
+    registry_policies,
     search,
     tags,
     training,
@@ -25,6 +27,7 @@ MODULES = (
     associations,
     entities,
     hosting,
+    model_card_exports,
     model_cards,
     model_packages,
     models,
@@ -32,6 +35,7 @@ MODULES = (
     processing,
     queries,
     registry,
+    registry_policies,
     search,
     tags,
     training,
@@ -41,9 +45,25 @@ MODULES = (
 IMPLEMENTED = OPERATIONS
 
 
+# What Lists and the search for unfinished work ask for by value.
+ASKED_FOR = (
+    "TrainingJobStatus",
+    "ProcessingJobStatus",
+    "TransformJobStatus",
+    "HyperParameterTuningJobStatus",
+    "EndpointStatus",
+    "ModelPackageGroupName",
+    "ModelApprovalStatus",
+    "ModelCardStatus",
+    "SourceArn",
+    "DestinationArn",
+)
+
+
 async def recover(service: Service) -> None:
     """Bring everything back after a stop or a crash: lost jobs end as failed, endpoints serve again."""
+    service.store.index(ASKED_FOR)
     events.attach(service)
     monitoring_of(service)
-    for module in (training, processing, transform, tuning_jobs, hosting):
+    for module in (training, processing, transform, tuning_jobs, model_card_exports, hosting):
         await module.recover(service)

@@ -69,10 +69,7 @@ async def describe_pipeline(service: Service, request: Request) -> Response:
     body = _require(service, request["PipelineName"])
     if "PipelineVersionId" not in request:
         return body
-    version = service.store.get(VERSION_KIND, f"{body['PipelineName']}/{request['PipelineVersionId']}")
-    if version is None:
-        raise _not_found(f"Pipeline {body['PipelineArn']} has no version {request['PipelineVersionId']}.")
-    return version
+    return _require_version(service, request["PipelineName"], request["PipelineVersionId"])
 
 
 @operation("UpdatePipeline")
@@ -90,6 +87,38 @@ async def update_pipeline(service: Service, request: Request) -> Response:
     updated = service.store.update(KIND, name, **members, _Version=version, LastModifiedTime=now)
     service.store.put(VERSION_KIND, f"{name}/{version}", updated)
     return {"PipelineArn": body["PipelineArn"], "PipelineVersionId": version}
+
+
+@operation("UpdatePipelineVersion")
+async def update_pipeline_version(service: Service, request: Request) -> Response:
+    """Name or describe a version of a pipeline."""
+    body = _require_version(service, request["PipelineArn"], request["PipelineVersionId"])
+    members = ("PipelineVersionDisplayName", "PipelineVersionDescription")
+    changes = {member: request[member] for member in members if member in request}
+    service.store.update(VERSION_KIND, f"{body['PipelineName']}/{request['PipelineVersionId']}", **changes)
+    return {"PipelineArn": body["PipelineArn"], "PipelineVersionId": request["PipelineVersionId"]}
+
+
+@operation("ListPipelineVersions")
+async def list_pipeline_versions(service: Service, request: Request) -> Response:
+    """Return a page of a pipeline's versions."""
+    name = _require(service, request["PipelineName"])["PipelineName"]
+    rows = service.store.select(
+        VERSION_KIND,
+        Query(
+            equals={"PipelineName": name},
+            created_after=request.get("CreatedAfter"),
+            created_before=request.get("CreatedBefore"),
+            descending=request.get("SortOrder", "Descending") == "Descending",
+        ),
+    )
+    # A version begins when its definition was stored, not when the pipeline was.
+    found = [
+        row.body | {"PipelineVersionId": row.body["_Version"], "CreationTime": row.body["LastModifiedTime"]}
+        for row in rows
+    ]
+    shown, token = page_of(found, request, 10)
+    return {"PipelineVersionSummaries": shown, "NextToken": token}
 
 
 @operation("ListPipelines")
@@ -186,6 +215,14 @@ def _require(service: Service, arn_or_name: str) -> dict[str, Any]:
     if body is None:
         raise _not_found(f"Pipeline '{service.arn(KIND, name)}' does not exist.")
     return body
+
+
+def _require_version(service: Service, arn_or_name: str, number: int) -> dict[str, Any]:
+    body = _require(service, arn_or_name)
+    version = service.store.get(VERSION_KIND, f"{body['PipelineName']}/{number}")
+    if version is None:
+        raise _not_found(f"Pipeline {body['PipelineArn']} has no version {number}.")
+    return version
 
 
 def _not_found(message: str) -> AwsError:

@@ -29,8 +29,8 @@ CREATE INDEX IF NOT EXISTS resources_by_update ON resources (kind, updated_at, n
 COLUMNS = ("name", "created_at", "updated_at")
 Body = dict[str, Any]
 Bodies = list[Body]
-Observer = Callable[[str, Body | None, Body], None]
-"""Told a resource's kind, its body before (None: it is new) and after a change."""
+Observer = Callable[[str, Body | None, Body | None], None]
+"""Told a resource's kind, its body before (None: it is new) and after a change (None: it is gone)."""
 
 
 class DuplicateError(Exception):
@@ -75,7 +75,7 @@ class Store:
         # In WAL mode NORMAL loses nothing when the process dies; only a power cut can drop the newest commits.
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(SCHEMA)
-        self._observers: dict[str, Observer] = {}
+        self._observers: dict[str, tuple[Observer, ...]] = {}
         self._indexed: set[tuple[str, str]] = set()
 
     def close(self) -> None:
@@ -84,19 +84,22 @@ class Store:
 
     def watch(self, kinds: Iterable[str], observer: Observer) -> None:
         """Tell an observer of every change of resources of these kinds; what it stores belongs to the change."""
-        self._observers.update(dict.fromkeys(kinds, observer))
+        for kind in kinds:
+            self._observers[kind] = (*self._observers.get(kind, ()), observer)
 
     @contextmanager
-    def _observed(self, kind: str, name: str, after: Body) -> Iterator[None]:
-        observer = self._observers.get(kind)
-        if observer is None:
+    def _observed(self, kind: str, name: str, after: Body | None) -> Iterator[None]:
+        observers = self._observers.get(kind)
+        if not observers:
             yield
             return
         before = self.get(kind, name)
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
-            observer(kind, before, after)
+            if before is not None or after is not None:
+                for observer in observers:
+                    observer(kind, before, after)
         except BaseException:
             self._database.execute("ROLLBACK")
             raise
@@ -156,12 +159,19 @@ class Store:
 
     def delete(self, kind: str, name: str) -> bool:
         """Remove a resource; return whether it was there."""
-        cursor = self._database.execute("DELETE FROM resources WHERE kind = ? AND name = ?", (kind, name))
+        with self._observed(kind, name, None):
+            cursor = self._database.execute("DELETE FROM resources WHERE kind = ? AND name = ?", (kind, name))
         return cursor.rowcount > 0
 
     def clear(self) -> None:
-        """Remove every resource; no observer is told."""
+        """Remove every resource and every observer; none is told."""
         self._database.execute("DELETE FROM resources")
+        self._observers.clear()
+
+    def index(self, members: Iterable[str]) -> None:
+        """Index members that will be asked for. On an empty store that costs nothing, later 60 ms each."""
+        for member in members:
+            self._index(member, f"{_member(member)}, created_at, name")
 
     def list(self, kind: str, **equals: Any) -> Bodies:
         """Return all resources of a kind, oldest first, whose top-level members equal the given values."""

@@ -144,6 +144,42 @@ def test_an_event_that_a_crash_kept_from_being_delivered_is_delivered_afterwards
     assert event["resources"] == [arn]
 
 
+def test_what_a_target_does_not_take_goes_to_its_dead_letter_queue_with_the_reason(account: Account) -> None:
+    letters = Mailbox("nothing is ever of this type")
+    box = Mailbox("SageMaker Model Card State Change")
+    gone = f"{box.arn}-gone"
+    box.target(Arn=gone, DeadLetterConfig={"Arn": letters.arn})
+    card = unique("card")
+    account.sagemaker.create_model_card(ModelCardName=card, Content="{}", ModelCardStatus="Draft")
+    found: list[Any] = []
+
+    def look() -> int:
+        answer = letters.sqs.receive_message(QueueUrl=letters.url, MessageAttributeNames=["All"])
+        found.extend(answer.get("Messages", []))
+        return len(found)
+
+    wait_for(look, lambda seen: seen >= 1)
+    box.close()
+    event = json.loads(found[0]["Body"])
+    about = {name: value["StringValue"] for name, value in found[0]["MessageAttributes"].items()}
+    assert event["detail"]["ModelCardName"] == card
+    assert about["TARGET_ARN"] == gone
+    assert about["RULE_ARN"].endswith(f":rule/{box.name}")
+    assert about["ERROR_CODE"] == "NO_RESOURCE"
+    assert about["ERROR_MESSAGE"]
+
+
+def test_an_endpoint_tells_its_end(account: Account) -> None:
+    endpoint = account.an_endpoint(account.a_config("blue"))
+    box = Mailbox("SageMaker Endpoint State Change", EndpointName=[endpoint]).target(
+        InputPath="$.detail.EndpointStatus"
+    )
+    account.sagemaker.delete_endpoint(EndpointName=endpoint)
+    told = box.collect(2)
+    box.close()
+    assert told == ["DELETING", "DELETED"]
+
+
 def add_fault(stand_in: str, fault: dict[str, Any]) -> None:
     from urllib.request import Request, urlopen
 

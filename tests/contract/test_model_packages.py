@@ -1,5 +1,6 @@
 """Model packages beyond approval: life-cycle stage, cards inside packages, several described at once, tags by ARN."""
 
+import json
 from typing import Any
 
 import boto3
@@ -87,3 +88,34 @@ def test_a_package_is_deleted_once_and_takes_its_tags_with_it(sagemaker: Any, gr
     with pytest.raises(ClientError, match="Could not find"):
         sagemaker.list_tags(ResourceArn=arn)
     sagemaker.delete_model_package_group(ModelPackageGroupName=group)
+
+
+def test_the_arn_of_a_package_is_in_small_letters(sagemaker: Any) -> None:
+    name = unique("Pack")
+    arn = sagemaker.create_model_package(ModelPackageName=name)["ModelPackageArn"]
+    assert arn == f"{ACCOUNT}:model-package/{name.lower()}"
+    for known_as in (arn, name):
+        assert sagemaker.describe_model_package(ModelPackageName=known_as)["ModelPackageName"] == name
+    with pytest.raises(ClientError, match="already exists"):
+        sagemaker.create_model_package(ModelPackageName=name.upper())
+    group = unique("Group")
+    sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    assert package(sagemaker, group).endswith(f":model-package/{group.lower()}/1")
+
+
+def test_a_groups_policy_is_kept_until_it_is_deleted(sagemaker: Any, group: str) -> None:
+    statement = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}}
+    policy = json.dumps({"Statement": [statement | {"Action": "sagemaker:DescribeModelPackage", "Resource": "*"}]})
+    arn = sagemaker.put_model_package_group_policy(ModelPackageGroupName=group, ResourcePolicy=policy)
+    assert arn["ModelPackageGroupArn"] == f"{ACCOUNT}:model-package-group/{group}"
+    assert sagemaker.get_model_package_group_policy(ModelPackageGroupName=group)["ResourcePolicy"] == policy
+    sagemaker.delete_model_package_group_policy(ModelPackageGroupName=group)
+    for call in (sagemaker.get_model_package_group_policy, sagemaker.delete_model_package_group_policy):
+        with pytest.raises(ClientError, match="Cannot find resource policy"):
+            call(ModelPackageGroupName=group)
+
+
+@pytest.mark.parametrize("policy", ["{", "[]", '{"Statement": []}', '{"Statement": {"Effect": "Maybe"}}'])
+def test_what_is_no_policy_is_refused(sagemaker: Any, group: str, policy: str) -> None:
+    with pytest.raises(ClientError, match="Invalid resource policy"):
+        sagemaker.put_model_package_group_policy(ModelPackageGroupName=group, ResourcePolicy=policy)

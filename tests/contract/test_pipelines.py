@@ -99,3 +99,17 @@ def test_a_deleted_pipeline_is_gone(sagemaker: Any, pipeline: str) -> None:
     for call in (sagemaker.describe_pipeline, sagemaker.delete_pipeline, sagemaker.list_pipeline_executions):
         with pytest.raises(sagemaker.exceptions.ResourceNotFound):
             call(PipelineName=pipeline)
+
+
+def test_versions_are_listed_newest_first_and_can_be_named(sagemaker: Any, pipeline: str) -> None:
+    arn = sagemaker.update_pipeline(PipelineName=pipeline, PipelineDescription="more")["PipelineArn"]
+    sagemaker.update_pipeline_version(PipelineArn=arn, PipelineVersionId=1, PipelineVersionDisplayName="first")
+    listed = sagemaker.list_pipeline_versions(PipelineName=pipeline)["PipelineVersionSummaries"]
+    assert [each["PipelineVersionId"] for each in listed] == [2, 1]
+    assert (listed[1]["PipelineVersionDisplayName"], listed[1]["PipelineArn"]) == ("first", arn)
+    assert listed[0]["CreationTime"] >= listed[1]["CreationTime"]
+    page = sagemaker.list_pipeline_versions(PipelineName=pipeline, SortOrder="Ascending", MaxResults=1)
+    assert [each["PipelineVersionId"] for each in page["PipelineVersionSummaries"]] == [1]
+    assert page["NextToken"]
+    with pytest.raises(sagemaker.exceptions.ResourceNotFound):
+        sagemaker.update_pipeline_version(PipelineArn=arn, PipelineVersionId=9, PipelineVersionDisplayName="none")

@@ -78,6 +78,59 @@ def test_model_package_events_tell_times_in_iso_8601() -> None:
     assert change.detail["CreationTime"] == "2020-03-10T09:18:09Z"
 
 
+def test_a_package_event_names_what_was_updated() -> None:
+    package = {"ModelPackageArn": "arn:p/1", "ModelPackageStatus": "Completed", "CreationTime": 1583831889.05}
+    stage = {"Stage": "Development", "StageStatus": "Approved"}
+    [change] = changes("model-package", package, package | {"ModelLifeCycle": stage, "ApprovalDescription": "x"})
+    assert change.detail["UpdatedModelPackageFields"] == ["ApprovalDescription", "ModelLifeCycle"]
+    [created] = changes("model-package", None, package)
+    assert "UpdatedModelPackageFields" not in created.detail
+
+
+def test_card_events_tell_the_models_id_and_none_of_the_content() -> None:
+    card = {
+        "ModelCardName": "fraud",
+        "ModelCardArn": "arn:aws:sagemaker:us-east-1:123456789012:model-card/fraud",
+        "ModelCardVersion": 2,
+        "ModelCardStatus": "Draft",
+        "Content": '{"model_overview": {"model_id": "fraud-7", "model_name": "secret"}}',
+        "CreationTime": 1583831889.05,
+        "CreatedBy": {},
+    }
+    [change] = changes("model-card", None, card)
+    assert change.detail_type == "SageMaker Model Card State Change"
+    assert change.detail == {
+        "ModelCardName": "fraud",
+        "ModelCardVersion": 2,
+        "ModelCardStatus": "Draft",
+        "CreationTime": "2020-03-10T09:18:09.050Z",
+        "CreatedBy": {},
+        "SecurityConfig": {},
+        "ModelId": "fraud-7",
+        "AccountId": "123456789012",
+    }
+
+
+def test_the_end_of_endpoints_and_models_is_told_and_that_of_jobs_is_not() -> None:
+    [change] = changes("endpoint", ENDPOINT, None)
+    assert (change.detail["EndpointStatus"], change.arn) == ("DELETED", "arn:endpoint/fraud")
+    model = {"ModelName": "m", "ModelArn": "arn:model/m"}
+    assert [change.detail_type for change in changes("model", model, None)] == ["SageMaker Model State Change"]
+    assert [change.arn for change in changes("model", None, model)] == ["arn:model/m"]
+    assert [*changes("training-job", JOB, None)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "times"),
+    [("training-job", "1583831889050"), ("transform-job", "2020-03-10T09:18:09Z"), ("processing-job", 1583831889050)],
+)
+def test_each_kind_of_job_tells_times_in_its_own_way(kind: str, times: object) -> None:
+    title = "".join(part.capitalize() for part in kind.split("-"))
+    job = {f"{title}Arn": "arn", f"{title}Status": "InProgress", "CreationTime": 1583831889.05}
+    [change] = changes(kind, None, job)
+    assert change.detail["CreationTime"] == times
+
+
 @pytest.mark.parametrize(
     ("kind", "member", "detail_type"),
     [
