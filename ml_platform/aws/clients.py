@@ -5,7 +5,7 @@ Endpoint addresses and credentials come from boto3's own environment variables a
 """
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boto3.session import Session
 from botocore.config import Config
@@ -13,6 +13,7 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
@@ -78,7 +79,19 @@ def dynamodb(region: str) -> "DynamoDBClient":
     return Session().client("dynamodb", region_name=region, config=DYNAMODB)
 
 
+@cache
+def kinesis(region: str) -> "KinesisClient":
+    """Return the Kinesis client of a region."""
+    return Session().client("kinesis", region_name=region, config=CONTROL)
+
+
+@cache
+def secrets(region: str) -> Any:
+    """Return the Secrets Manager client of a region."""
+    return Session().client("secretsmanager", region_name=region, config=CONTROL)
+
+
 def forget_clients() -> None:
     """Drop every client, so that the next one reads addresses and credentials from the environment anew."""
-    for client in (s3, sagemaker, sagemaker_runtime, logs, cloudwatch, dynamodb):
+    for client in (s3, sagemaker, sagemaker_runtime, logs, cloudwatch, dynamodb, kinesis, secrets):
         client.cache_clear()

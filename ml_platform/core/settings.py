@@ -48,7 +48,7 @@ class Settings(BaseSettings):
 
     source: str = Field(
         default=SIMULATOR,
-        description="`simulator`, or a path or s3:// address of Parquet or CSV transactions.",
+        description="`simulator`; a path or s3:// address of Parquet or CSV; postgresql://…?table=…; kinesis://stream.",
     )
     source_columns: dict[str, str] = Field(
         default_factory=dict,
@@ -56,6 +56,15 @@ class Settings(BaseSettings):
     )
     source_label_delay_days: int = Field(
         default=7, ge=0, description="Known time of a label whose source does not say when it became known."
+    )
+    source_password_secret: str | None = Field(
+        default=None, description="AWS secret with the password of a postgresql:// source. Or PGPASSWORD, ~/.pgpass."
+    )
+    source_arrival_delay_hours: float = Field(
+        default=0, ge=0, description="A day of a stream or database is complete so long after it is over."
+    )
+    source_freshness_hours: float | None = Field(
+        default=None, gt=0, description="The newest landed day ended no longer ago than this. Unset: no such promise."
     )
     history_start: date = Field(default=date(2026, 1, 5), description="First day: start of all daily partitions.")
     simulator_seed: int = Field(default=7, description="Seed of the payments simulator.")

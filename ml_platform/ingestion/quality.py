@@ -9,7 +9,15 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ml_platform.ingestion.declaration import FRAUD_LABELS, TRANSACTIONS, Column, Kind, TableDeclaration
-from ml_platform.ingestion.schema import PARTITION_DAY, PAYLOAD, SURPLUS_FIELD, column_type, parse
+from ml_platform.ingestion.schema import (
+    ARRIVED_AT,
+    PARTITION_DAY,
+    PAYLOAD,
+    SURPLUS_FIELD,
+    column_type,
+    instant_type,
+    parse,
+)
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -59,7 +67,8 @@ def split_labels(raw: "pl.DataFrame", now: datetime | None = None) -> Split:
 def split_rows(declared: TableDeclaration, raw: "pl.DataFrame", now: datetime | None = None) -> Split:
     """Split raw rows by the rules of a declaration.
 
-    Of several rows with one key the first that breaks no other rule is good. Without ``now`` no row is from the future.
+    Of several rows with one key the first that breaks no other rule is good.
+    Without ``now`` and ``arrived_at`` no row is from the future.
     """
     import polars as pl
 
@@ -68,7 +77,9 @@ def split_rows(declared: TableDeclaration, raw: "pl.DataFrame", now: datetime | 
         [
             _unreadable_rows(raw),
             _unreadable_values(declared, raw, parsed),
-            _broken_rules(declared, parsed.with_columns(raw[PARTITION_DAY]), now),
+            _broken_rules(
+                declared, parsed.with_columns(raw[PARTITION_DAY]), _from_the_future(declared, raw, parsed, now)
+            ),
         ]
     )
     reasons = pl.concat([reasons, _repeated_keys(declared, parsed, reasons)])
@@ -124,12 +135,11 @@ def _check(reason: str, holds: "pl.Expr") -> "pa.Check":
     return pa.Check(lambda rows: rows.lazyframe.select(holds.fill_null(value=True)), name=reason, error=reason)
 
 
-def _broken_rules(declared: TableDeclaration, parsed: "pl.DataFrame", now: datetime | None) -> "pl.DataFrame":
-    """Return row and reason of every rule that a row breaks."""
+def _broken_rules(declared: TableDeclaration, parsed: "pl.DataFrame", early: "pl.Series") -> "pl.DataFrame":
+    """Return row and reason of every rule that a row breaks; ``early`` rows are from the future."""
     import pandera.polars as pa
     import polars as pl
 
-    early = _from_the_future(declared, parsed, now)
     try:
         # A row from the future lies outside its day as well; one reason says it.
         judged = parsed.with_columns(
@@ -142,12 +152,14 @@ def _broken_rules(declared: TableDeclaration, parsed: "pl.DataFrame", now: datet
     return pl.concat([_reasons(early, f"{declared.event_time} in the future"), broken])
 
 
-def _from_the_future(declared: TableDeclaration, parsed: "pl.DataFrame", now: datetime | None) -> "pl.Series":
+def _from_the_future(
+    declared: TableDeclaration, raw: "pl.DataFrame", parsed: "pl.DataFrame", now: datetime | None
+) -> "pl.Series":
+    """Whether each row happened after it arrived, or after ``now`` where the source does not say when that was."""
     import polars as pl
 
-    if now is None:
-        return pl.repeat(value=False, n=len(parsed), dtype=pl.Boolean, eager=True)
-    return (parsed[declared.event_time] > now + declared.clock_tolerance).fill_null(value=False)
+    arrived = raw[ARRIVED_AT] if ARRIVED_AT in raw.columns else pl.Series([now] * len(raw), dtype=instant_type())
+    return (parsed[declared.event_time] > arrived + declared.clock_tolerance).fill_null(value=False)
 
 
 def _unreadable_rows(raw: "pl.DataFrame") -> "pl.DataFrame":

@@ -26,12 +26,15 @@ SURPLUS_FIELD = "surplus_field"
 PAYLOAD = "payload"
 """A record that could not be told apart into columns, as it came; null for every other row."""
 
+ARRIVED_AT = "arrived_at"
+"""When a row reached the source, if the source says so: how far a sender's clock was ahead is judged by it."""
+
 # Naive times are UTC. The first format that fits most sources comes first: the others run only on what is left.
 _TIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f%z",
-    "%Y-%m-%d %H:%M:%S%.f%z",
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d",

@@ -1,18 +1,29 @@
-"""Where transactions and labels come from: the simulator or files, behind one protocol.
+"""Where transactions and labels come from: the simulator, files, a database or a stream, behind one protocol.
 
 Rows come as the source has them, under our column names; judging them is ``quality``.
 """
 
+import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from ml_platform.aws.objects import ObjectStore
+from ml_platform.aws.secrets import read_password
+from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.fingerprint import fingerprint_json
 from ml_platform.core.settings import SIMULATOR, Settings
+from ml_platform.ingestion.changes.change_source import ChangeSource, Origin
+from ml_platform.ingestion.changes.cursor import CursorOrigin
+from ml_platform.ingestion.changes.inbox import Inbox
+from ml_platform.ingestion.changes.kinesis import KinesisOrigin
+from ml_platform.ingestion.changes.postgres import Database, parse_postgres_address
+from ml_platform.ingestion.changes.replication import ReplicationOrigin
 from ml_platform.ingestion.day_versions import DayVersions
 from ml_platform.ingestion.file_source import FileSource
 from ml_platform.ingestion.schema import PARTITION_DAY
 from ml_platform.ingestion.simulator_parameters import SimulatorParameters
+from ml_platform.ingestion.source_columns import check_mapping
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,13 +105,49 @@ class SimulatorSource:
 
 
 def open_source(settings: Settings) -> Source:
-    """Return the source that the settings name; files are looked for when they are first read.
+    """Return the source that the settings name; nothing is looked for before it is first read.
 
     Raises:
-        ConfigurationError: When the column mapping names a column that is not ours.
+        ConfigurationError: When the address or the column mapping cannot be used.
     """
     if settings.source == SIMULATOR:
         return SimulatorSource(SimulatorParameters.from_settings(settings), settings.history_start)
+    kind = settings.source.partition("://")[0]
+    if kind in ("postgresql", "postgres"):
+        return _database(settings)
+    if kind == "kinesis":
+        return _stream(settings)
     return FileSource(
         settings.source, settings.source_columns, settings.source_label_delay_days, region=settings.region
     )
+
+
+def _database(settings: Settings) -> ChangeSource:
+    address = parse_postgres_address(settings.source)
+    database = Database(address, lambda: _password(settings))
+    delay = timedelta(days=settings.source_label_delay_days)
+    kind = ReplicationOrigin if address.read == "changes" else CursorOrigin
+    return _over_inbox(settings, kind(database, settings.source_columns, delay), address.name)
+
+
+def _stream(settings: Settings) -> ChangeSource:
+    stream = settings.source.removeprefix("kinesis://").strip("/")
+    if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,128}", stream):
+        raise ConfigurationError("ML_PLATFORM_SOURCE must name a Kinesis stream: kinesis://my-stream.")
+    origin = KinesisOrigin(settings.region, stream, settings.source_columns)
+    return _over_inbox(settings, origin, origin.name)
+
+
+def _over_inbox(settings: Settings, origin: Origin, name: str) -> ChangeSource:
+    check_mapping(settings.source_columns)
+    return ChangeSource(
+        origin,
+        Inbox(ObjectStore.from_settings(settings), name),
+        settings.source_columns,
+        timedelta(hours=settings.source_arrival_delay_hours),
+    )
+
+
+def _password(settings: Settings) -> str | None:
+    secret = settings.source_password_secret
+    return None if secret is None else read_password(settings.region, secret)

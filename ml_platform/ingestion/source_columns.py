@@ -43,6 +43,15 @@ def resolve_columns(
     return {ours: theirs for ours, theirs in resolved.items() if theirs is not None}
 
 
+def names_of(ours: str, mapping: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names, in lower case, that a column of ours may have, the mapped one first.
+
+    Unlike in a file, where a declared name must be there, the rows of a stream may be older than the declaration.
+    """
+    mapped = (mapping[ours].lower(),) if ours in mapping else ()
+    return tuple(dict.fromkeys([*mapped, *_ALIASES[ours]]))
+
+
 def _theirs(ours: str, found: Sequence[str], mapping: Mapping[str, str]) -> str | None:
     if ours in mapping:
         return mapping[ours] if mapping[ours] in found else None
