@@ -1,0 +1,90 @@
+"""Where ``bench.gate`` draws its holdouts from: a large simulated week, scored by models the platform fitted.
+
+Two fits that differ by their seed alone are equal in truth. A champion that is worse by a known amount is one of them
+with noise on its log-odds, as much as takes that amount of average precision over the whole population.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from ml_platform.features.tables import CARD_FEATURES, MODEL_FEATURES, TERMINAL_FEATURES
+from ml_platform.features.windows.handbook import card_activity, terminal_risk
+from ml_platform.ingestion.simulator import simulate_labels, simulate_transactions
+from ml_platform.ingestion.simulator_parameters import SimulatorParameters
+from ml_platform.modeling.hyperparameters import HyperParameters
+from ml_platform.modeling.pipeline import FittedPipeline
+from ml_platform.modeling.ranking import average_precision
+
+START = date(2026, 1, 5)
+REACH, TRAIN, VALIDATION, GAP, HOLDOUT = 37, 35, 7, 7, 7
+DAYS = REACH + TRAIN + VALIDATION + GAP + HOLDOUT
+SATURDAY, LAST_HOUR_OF_NIGHT = 6, 6
+TRAINING_CARDS = 0.25
+"""Share of the cards that models are fitted on: about the demo's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """A scored week of all cards."""
+
+    holdout: pd.DataFrame
+    first: np.ndarray
+    """Scores of one fit, of shape (n_rows,)."""
+    second: np.ndarray
+    """Scores of the other, which differs by its seed."""
+
+    def worse_by(self, loss: float) -> np.ndarray:
+        """Return the first fit's scores with so much noise that the average precision falls by ``loss``."""
+        labels = self.holdout["label"].to_numpy()
+        odds = np.log(self.first / (1 - self.first))
+        noise = np.random.default_rng(5).normal(size=len(odds))
+        goal = average_precision(labels, self.second) - loss
+        low, high = 0.0, 8.0
+        for _ in range(40):
+            middle = (low + high) / 2
+            if average_precision(labels, odds + middle * noise) > goal:
+                low = middle
+            else:
+                high = middle
+        return 1 / (1 + np.exp(-(odds + high * noise)))
+
+
+def population(customers: int) -> Population:
+    """Simulate a world, fit both models and score its newest week."""
+    parameters = SimulatorParameters(seed=11, customers=customers, terminals=2 * customers)
+    last = START + timedelta(days=DAYS - 1)
+    transactions = simulate_transactions(parameters, START, START, last)
+    known = simulate_labels(parameters, START, START, last + timedelta(days=60))
+    labels = known.sort("known_time").group_by("transaction_id").agg(pl.col("label").last())
+    rows = (
+        transactions.join(labels, on="transaction_id")
+        .join(card_activity(transactions).select("transaction_id", *CARD_FEATURES), on="transaction_id")
+        .join(terminal_risk(transactions, known).select("transaction_id", *TERMINAL_FEATURES), on="transaction_id")
+        .with_columns(
+            is_weekend=pl.col("event_time").dt.weekday().is_between(SATURDAY, SATURDAY + 1).cast(pl.Int64),
+            is_night=pl.col("event_time").dt.hour().is_between(0, LAST_HOUR_OF_NIGHT).cast(pl.Int64),
+        )
+        .sort("event_time", "transaction_id")
+    )
+    cards = transactions["customer_id"].unique().sort()
+    trained_on = cards.sample(fraction=TRAINING_CARDS, seed=0)
+    chosen = rows.filter(pl.col("customer_id").is_in(trained_on.implode()))
+    train, validation = _days(chosen, REACH, TRAIN), _days(chosen, REACH + TRAIN, VALIDATION)
+    holdout = _days(rows, DAYS - HOLDOUT, HOLDOUT)
+    first, second = (
+        FittedPipeline.fit(
+            train, validation, HyperParameters(features=MODEL_FEATURES, seed=seed, fingerprint="bench")
+        ).score(holdout)
+        for seed in (1, 2)
+    )
+    return Population(holdout, first, second)
+
+
+def _days(rows: pl.DataFrame, first: int, days: int) -> pd.DataFrame:
+    start = datetime.combine(START, datetime.min.time(), UTC) + timedelta(days=first)
+    span = pl.col("event_time").is_between(start, start + timedelta(days=days), closed="left")
+    return rows.filter(span).to_pandas()
