@@ -30,11 +30,21 @@ telemetry:
 nux:
   enabled: false
 
-# Without monitoring the run of a killed worker would stay STARTED for ever.
+# Without monitoring the run of a killed worker would stay STARTED for ever; Dagster's own launcher would not see that
+# one is gone when its code server is gone too.
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180
   poll_interval_seconds: 10
+run_launcher:
+  module: ml_platform.resources.run_launcher
+  class: LocalRunLauncher
+
+# A run whose process died is launched again, and adopts the jobs it had started. One whose step failed is not.
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false
 
 # Stores the events of many partitions as one batch; Dagster's own SQLite storage takes 20 times as long.
 event_log_storage:
