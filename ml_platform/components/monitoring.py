@@ -6,9 +6,10 @@ import dagster as dg
 
 from ml_platform.components import payments
 from ml_platform.components.automation import every_hour
-from ml_platform.components.metadata import numbers, picture, reasons, rows, sentence, told
+from ml_platform.components.metadata import link, numbers, picture, reasons, rows, sentence, told
 from ml_platform.components.settings import ModelSettings
 from ml_platform.core.settings import Settings
+from ml_platform.monitoring.skew import MEANING, SkewReport
 from ml_platform.resources.traffic_monitor import TrafficMonitor
 
 
@@ -16,10 +17,12 @@ def build_monitoring(model: ModelSettings, live_endpoint: dg.AssetsDefinition) -
     """Return the monitoring assets of a model, in the order in which they build on each other."""
     captured_traffic = build_captured_traffic(model, live_endpoint)
     drift_report = build_drift_report(model, captured_traffic)
+    skew_report = build_skew_report(model, captured_traffic)
     performance_report = build_performance_report(model, captured_traffic)
     return [
         captured_traffic,
         drift_report,
+        skew_report,
         performance_report,
         build_operating_decision(model, drift_report, performance_report),
     ]
@@ -113,6 +116,70 @@ def build_drift_report(model: ModelSettings, captured_traffic: dg.AssetsDefiniti
         )
 
     return drift_report
+
+
+def build_skew_report(model: ModelSettings, captured_traffic: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """Return the asset ``skew_report`` with its check."""
+
+    @dg.asset(
+        key=[model.name, "skew_report"],
+        deps=[captured_traffic, payments.CARD_ACTIVITY, payments.TERMINAL_RISK],
+        group_name="monitoring",
+        kinds={"feast", "polars"},
+        owners=[model.owner],
+        tags={"model": model.name},
+        check_specs=[
+            dg.AssetCheckSpec(
+                "served_features_equal_the_offline_store",
+                asset=[model.name, "skew_report"],
+                description="Captured requests, replayed offline, have what they were served; causes are named.",
+            )
+        ],
+        description="Features as they were served, beside what the offline store says of the same payments; and why.",
+    )
+    def skew_report(traffic_monitor: TrafficMonitor) -> dg.MaterializeResult:
+        report = traffic_monitor.judge_skew(
+            model.name,
+            timedelta(hours=model.monitoring.window_hours),
+            model.monitoring.skew_policy(),
+            service=model.feature_service,
+            lookup=model.training.feature_lookup,
+        )
+        figures = numbers({"skew_rate": report.skew_rate, **{f"by_{cause}": n for cause, n in report.by_cause.items()}})
+        kept = {"differing_values": link(report.rows_uri)} if report.rows_uri else {}
+        return dg.MaterializeResult(
+            metadata={
+                **rows(report.compared),
+                "captured": report.captured,
+                "values_compared": report.values,
+                **figures,
+                **({"by_feature": picture(report.chart()), "causes": _causes(report)} if report.by_feature else {}),
+                **kept,
+                "model_package": report.package_arn,
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="served_features_equal_the_offline_store",
+                    passed=report.verdict.passed,
+                    severity=dg.AssetCheckSeverity.ERROR if report.judged else dg.AssetCheckSeverity.WARN,
+                    description=told(report.failures),
+                    metadata={"reasons": sentence(report.failures), **figures, **kept},
+                )
+            ],
+        )
+
+    return skew_report
+
+
+def _causes(report: SkewReport) -> dg.TableMetadataValue:
+    """How many values of which feature differ for which cause."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({"feature": name, "cause": cause, "values": count, "meaning": MEANING[cause]})
+            for name, causes in report.by_feature.items()
+            for cause, count in causes.items()
+        ]
+    )
 
 
 def build_performance_report(model: ModelSettings, captured_traffic: dg.AssetsDefinition) -> dg.AssetsDefinition:

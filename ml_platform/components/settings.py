@@ -14,6 +14,7 @@ from ml_platform.evaluation.gate import GatePolicy
 from ml_platform.modeling.money import MoneyParameters
 from ml_platform.monitoring.drift import DriftPolicy
 from ml_platform.monitoring.performance import PerformancePolicy
+from ml_platform.monitoring.skew import SkewPolicy
 
 
 class Training(dg.Model, dg.Resolvable):
@@ -58,10 +59,20 @@ class Monitoring(dg.Model, dg.Resolvable):
         le=1,
         description="Loss on matured labels, against the gate's figure, that calls for action.",
     )
+    max_skew_rate: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of the served requests with a feature that the offline store does not confirm.",
+    )
 
     def drift_policy(self) -> DriftPolicy:
         """The drift monitor's thresholds."""
         return DriftPolicy(alert_psi=self.alert_psi, min_rows=self.min_rows)
+
+    def skew_policy(self) -> SkewPolicy:
+        """The skew proof's thresholds."""
+        return SkewPolicy(max_skew_rate=self.max_skew_rate)
 
     def performance_policy(self) -> PerformancePolicy:
         """The performance monitor's thresholds."""

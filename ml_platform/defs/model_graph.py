@@ -6,7 +6,7 @@ Read from the graph, so that a new model's folder is all there is to add.
 import dagster as dg
 
 TRAINING_STAGE = ("training_set", "model_candidate", "evaluation_report", "model_package")
-MONITORING_STAGE = ("drift_report", "performance_report", "operating_decision")
+MONITORING_STAGE = ("drift_report", "skew_report", "performance_report", "operating_decision")
 
 
 def models_in(repository: dg.RepositoryDefinition | None) -> list[str]:

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from ml_platform.aws.tables import DailyTable
+from ml_platform.core.clock import utc_now
 from ml_platform.core.errors import FeatureError
 from ml_platform.resources.platform import PlatformResource
 
@@ -33,10 +34,13 @@ class FeatureStore(PlatformResource):
         return compute_terminal_risk(self.store, first, last)
 
     def materialize_online(self, day_end: datetime, days: int) -> "MaterializationReport":
-        """Bring the newest feature rows before ``day_end`` into the online store."""
+        """Bring the newest feature rows before ``day_end`` into the online store; record what filled it."""
         from ml_platform.features.online.materialization import materialize_online
+        from ml_platform.features.skew.serving_record import write_record
 
-        return materialize_online(self.settings, day_end, days)
+        report = materialize_online(self.settings, day_end, days)
+        write_record(self.store, report.end, utc_now())
+        return report
 
     def compare_stores(self, as_of: datetime, sample: int) -> "ParityReport":
         """Compare what the online store serves with what the offline store says, for a sample of keys."""

@@ -16,11 +16,13 @@ from ml_platform.resources.platform import PlatformResource
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml_platform.features.offline.lookup import Lookup
     from ml_platform.modeling.artifact import Artifact
     from ml_platform.monitoring.capture import CaptureBatch, Reject
     from ml_platform.monitoring.decision import OperatingDecision
     from ml_platform.monitoring.drift import DriftPolicy, DriftReport
     from ml_platform.monitoring.performance import PerformancePolicy, PerformanceReport
+    from ml_platform.monitoring.skew import SkewPolicy, SkewReport
     from ml_platform.registry.lookup import LivePackage
 
 
@@ -89,6 +91,34 @@ class TrafficMonitor(PlatformResource):
             package_arn=live.package.arn,
         )
         self.manifests(model).write("drift_report", report)
+        return report
+
+    def judge_skew(
+        self, model: str, window: timedelta, policy: "SkewPolicy", *, service: str, lookup: "Lookup"
+    ) -> "SkewReport":
+        """Replay the requests that the live model served through the offline store, and name what differs."""
+        import polars as pl
+
+        from ml_platform.features.skew.replay import Replay
+        from ml_platform.monitoring.capture import answers_to_one_payment
+        from ml_platform.resources.skew_proof import prove_skew
+
+        live = self.live(model)
+        features = tuple(self._model_behind(live).pipeline.signature.features)
+        answers = answers_to_one_payment(self._served(model, live, window))
+        # An answer to a payment that has not landed keeps its inference id: it is counted, and not compared.
+        landed = self._payments().set_index("inference_id")["transaction_id"]
+        answers["transaction_id"] = answers["inference_id"].map(landed).fillna(answers["inference_id"])
+        once = answers.drop_duplicates("transaction_id", keep="first")
+        report = prove_skew(
+            Replay(self.settings, self.store, service, features, lookup),
+            pl.from_pandas(once[["transaction_id", "inference_time", *features]]),
+            policy,
+            model=model,
+            package_arn=live.package.arn,
+            judged_at=utc_now(),
+        )
+        self.manifests(model).write("skew_report", report)
         return report
 
     def judge_performance(self, model: str, window: timedelta, policy: "PerformancePolicy") -> "PerformanceReport":
@@ -182,6 +212,13 @@ class TrafficMonitor(PlatformResource):
     def _with_payments(self, served: "pd.DataFrame") -> "pd.DataFrame":
         """Join served scores to the payments they were for, by inference id."""
         from ml_platform.monitoring.capture import answers_to_one_payment
+
+        # The answers are on the left, because their order, first answer first, is what must survive.
+        answers = answers_to_one_payment(served)[["inference_id", "score"]]
+        return answers.merge(self._payments(), on="inference_id", how="inner")
+
+    def _payments(self) -> "pd.DataFrame":
+        """Return the landed payments, each with the inference id that it is scored under."""
         from ml_platform.scoring.transaction import inference_id
 
         table = DailyTable(self.store, "payments/transactions")
@@ -189,9 +226,7 @@ class TrafficMonitor(PlatformResource):
         columns = ("transaction_id", "customer_id", "event_time")
         payments = table.read(days[0], days[-1], columns).to_pandas()
         payments["inference_id"] = payments["transaction_id"].map(inference_id)
-        # The answers are on the left, because their order, first answer first, is what must survive.
-        answers = answers_to_one_payment(served)[["inference_id", "score"]]
-        return answers.merge(payments, on="inference_id", how="inner")
+        return payments
 
     def _labels_of(self, served: "pd.DataFrame", as_of: datetime) -> "pd.DataFrame":
         """Return the labels of the served payments that were known by then."""

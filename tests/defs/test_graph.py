@@ -24,6 +24,10 @@ SNAPSHOT = {
     "card_fraud/batch_scores": ("batch", {"card_fraud/model_package"}),
     "card_fraud/captured_traffic": ("monitoring", {"card_fraud/live_endpoint"}),
     "card_fraud/drift_report": ("monitoring", {"card_fraud/captured_traffic"}),
+    "card_fraud/skew_report": (
+        "monitoring",
+        {"card_fraud/captured_traffic", "payments/card_activity", "payments/terminal_risk"},
+    ),
     "card_fraud/performance_report": ("monitoring", {"card_fraud/captured_traffic", "payments/fraud_labels"}),
     "card_fraud/operating_decision": ("monitoring", {"card_fraud/drift_report", "card_fraud/performance_report"}),
 }
@@ -40,6 +44,7 @@ CHECKS = {
     ("card_fraud/evaluation_report", "challenger_earns_promotion"): True,
     ("card_fraud/captured_traffic", "captured_requests_can_be_read"): False,
     ("card_fraud/drift_report", "live_traffic_resembles_the_baseline"): False,
+    ("card_fraud/skew_report", "served_features_equal_the_offline_store"): False,
     ("card_fraud/performance_report", "performance_holds_on_matured_labels"): False,
 }
 """Every check, and whether it blocks."""

@@ -78,6 +78,7 @@ def test_daily_monitoring_asks_for_the_reports_and_the_decision(
     (request,) = tick(definitions, stored, "daily_monitoring", datetime(2026, 3, 30, 6, tzinfo=UTC))
     assert [key.to_user_string() for key in request.asset_selection or ()] == [
         "card_fraud/drift_report",
+        "card_fraud/skew_report",
         "card_fraud/performance_report",
         "card_fraud/operating_decision",
     ]

@@ -38,6 +38,9 @@ class AsofOfflineStoreConfig(FeastConfigBaseModel):
         description="s3://bucket, or a directory, that holds tables/<name>/date=<day>/part-0.parquet."
     )
     region: str = Field(default="us-east-1", description="Region of the bucket.")
+    ignore_time_to_live: bool = Field(
+        default=False, description="Let rows live for ever: to find out what a store that serves expired rows served."
+    )
 
 
 class AsofRetrievalJob(RetrievalJob):
@@ -217,7 +220,7 @@ def _features_of(
         keys=list(entity_column_of),
         event_column=source.timestamp_field,
         created_column=source.created_timestamp_column or None,
-        time_to_live=view.ttl or None,
+        time_to_live=None if config.offline_store.ignore_time_to_live else view.ttl or None,
         only_if_created=only_if_created,
         sees_own_instant=view.tags.get(COUNTS_ITSELF) == "true",
     )

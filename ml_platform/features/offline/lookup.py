@@ -51,7 +51,14 @@ def references(store: "FeatureStore", service: str, features: Sequence[str]) -> 
 
 
 def point_in_time_features(
-    store: "FeatureStore", payments: "pl.DataFrame", *, service: str, features: Sequence[str], lookup: Lookup
+    store: "FeatureStore",
+    payments: "pl.DataFrame",
+    *,
+    service: str,
+    features: Sequence[str],
+    lookup: Lookup,
+    as_known: bool = False,
+    behind: "timedelta | pl.Expr" = timedelta(0),
 ) -> "pl.DataFrame":
     """Return ``transaction_id`` and the features of these payments as floats, in the payments' order.
 
@@ -61,15 +68,18 @@ def point_in_time_features(
         service: Feast feature service that serves the features.
         features: Names, request features included.
         lookup: As of which instant.
+        as_known: Whether only rows count that had been written by then.
+        behind: As of how much earlier than that.
 
     Raises:
         FeatureError: When the service lacks a feature.
     """
     import polars as pl
 
-    instant = pl.col("event_time")
+    instant = pl.col("event_time") - behind
     if lookup == "daily":
-        instant = instant.dt.truncate("1d") - timedelta(microseconds=1)  # lookup_instant, for a whole column
+        # lookup_instant, for a whole column. The rows of a day are written at the midnight that ends it.
+        instant = instant.dt.truncate("1d") - (timedelta(0) if as_known else timedelta(microseconds=1))
     asked = payments.select(
         "transaction_id",
         "customer_id",
@@ -79,7 +89,11 @@ def point_in_time_features(
         event_timestamp=instant,
     )
     wanted = list(references(store, service, features).values())
-    found = store.get_historical_features(asked.to_pandas(), wanted).to_arrow() if wanted else asked.to_arrow()
+    found = asked.to_arrow()
+    if wanted:
+        found = store.get_historical_features(
+            asked.to_pandas(), wanted, filter_by_created_timestamp=as_known
+        ).to_arrow()
     return pl.DataFrame(found).select(
         "transaction_id",
         *(pl.col(name).cast(pl.Float64).fill_null(pl.lit(WHEN_ABSENT.get(name), pl.Float64)) for name in features),
