@@ -4,17 +4,12 @@ The window features and their tables are declared in ``features.windows.payments
 ``feature_repo/``, and a test keeps the two equal.
 """
 
-from ml_platform.features.windows.payments import RISK_DELAY, card_activity, terminal_risk
+from ml_platform.features.windows.payments import card_activity, terminal_risk
 
 TRANSACTIONS = "payments/transactions"
 FRAUD_LABELS = "payments/fraud_labels"
 CARD_ACTIVITY = card_activity.name
 TERMINAL_RISK = terminal_risk.name
-
-WINDOW_DAYS = (1, 7, 30)
-
-RISK_DELAY_DAYS = RISK_DELAY.days
-"""Terminal windows end this long before the transaction: fraud is typically known by then (Handbook, chapter 3)."""
 
 CARD_FEATURES = card_activity.feature_names
 TERMINAL_FEATURES = terminal_risk.feature_names

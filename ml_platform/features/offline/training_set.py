@@ -41,7 +41,15 @@ _CODE = (
     "offline/targets.py",
     "offline/training_set.py",
     "offline/training_set_spec.py",
-    "windows/handbook.py",
+    "windows/compute.py",
+    "windows/declaration.py",
+    "windows/on_polars/engine.py",
+    "windows/on_polars/known_frauds.py",
+    "windows/on_polars/line.py",
+    "windows/on_polars/plan.py",
+    "windows/on_polars/rows.py",
+    "windows/payments.py",
+    "windows/reach.py",
 )
 
 

@@ -1,30 +1,32 @@
 """Compute the feature tables of some days from the ingested payments, and replace those days.
 
-A range computed at once equals the same days computed one by one: a backfill is one call. The windows themselves are
-``features.windows.handbook``.
+Only the days that windows reach back to are read, and of those only the entities that the computed days have: a new
+day costs a day, however long the history is. A range computed at once equals the same days computed one by one: a
+backfill is one call.
 """
 
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.aws.tables import DailyTable
 from ml_platform.core.errors import FeatureError
 from ml_platform.features.labels.known import read_labels
-from ml_platform.features.tables import CARD_ACTIVITY, RISK_DELAY_DAYS, TERMINAL_RISK, TRANSACTIONS, WINDOW_DAYS
-from ml_platform.features.windows import handbook as windows
+from ml_platform.features.windows.declaration import FeatureTable
+from ml_platform.features.windows.payments import card_activity, terminal_risk
+from ml_platform.features.windows.reach import first_day_read
 
 if TYPE_CHECKING:
     import polars as pl
 
-_LONGEST_WINDOW = timedelta(days=max(WINDOW_DAYS))
-_RISK_DELAY = timedelta(days=RISK_DELAY_DAYS)
+_DAYS_AT_ONCE = 200
+"""A longer backfill is computed in stretches of this many days, so that memory is bounded."""
 
 
 class TableReport(BaseModel):
-    """What was written to one feature table."""
+    """What was written to one feature table, and what was read for it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,6 +34,12 @@ class TableReport(BaseModel):
     rows_by_day: dict[date, int]
     missing_days: tuple[date, ...] = ()
     """Days of the range whose payments were never ingested; their features were left alone."""
+
+    days_read: int = Field(
+        default=0, description="Days of the source that were read: the range and its windows' reach."
+    )
+    rows_read: int = Field(default=0, description="Rows of those days.")
+    rows_computed: int = Field(default=0, description="Rows of those whose entity is in the range.")
 
     @property
     def rows(self) -> int:
@@ -61,44 +69,75 @@ def compute_features(store: ObjectStore, first: date, last: date) -> FeatureRepo
 
 def compute_card_activity(store: ObjectStore, first: date, last: date) -> TableReport:
     """Replace ``payments/card_activity`` for the days from ``first`` to ``last``; raises like ``compute_features``."""
-    days = _ingested_days(store, first, last)
-    transactions = DailyTable(store, TRANSACTIONS).read(first - _LONGEST_WINDOW, last)
-    return _replace_days(store, CARD_ACTIVITY, windows.card_activity(transactions), days, (first, last))
+    return compute_table(store, card_activity, first, last)
 
 
 def compute_terminal_risk(store: ObjectStore, first: date, last: date) -> TableReport:
     """Replace ``payments/terminal_risk`` for the days from ``first`` to ``last``; raises like ``compute_features``."""
-    days = _ingested_days(store, first, last)
-    earliest = first - _RISK_DELAY - _LONGEST_WINDOW
-    transactions = DailyTable(store, TRANSACTIONS).read(earliest, last)
-    risk = windows.terminal_risk(transactions, read_labels(store, earliest, last))
-    return _replace_days(store, TERMINAL_RISK, risk, days, (first, last))
+    return compute_table(store, terminal_risk, first, last)
 
 
-def _ingested_days(store: ObjectStore, first: date, last: date) -> list[date]:
-    days = [day for day in DailyTable(store, TRANSACTIONS).days() if first <= day <= last]
-    if not days:
+def compute_table(store: ObjectStore, table: FeatureTable, first: date, last: date) -> TableReport:
+    """Replace a declared table for the days from ``first`` to ``last``; raises like ``compute_features``."""
+    ingested = DailyTable(store, table.source).days()
+    if not any(first <= day <= last for day in ingested):
         raise FeatureError(
-            f"{TRANSACTIONS} has no day between {first} and {last}, so there is nothing to compute features from. "
+            f"{table.source} has no day between {first} and {last}, so there is nothing to compute features from. "
             "Ingest these days first."
         )
-    return days
+    stretches = [
+        _compute_stretch(store, table, start, min(start + timedelta(days=_DAYS_AT_ONCE - 1), last), ingested)
+        for start in _days(first, last)[::_DAYS_AT_ONCE]
+    ]
+    return TableReport(
+        table=table.name,
+        rows_by_day={day: rows for stretch in stretches for day, rows in stretch.rows_by_day.items()},
+        missing_days=tuple(day for day in _days(first, last) if day not in set(ingested)),
+        days_read=sum(stretch.days_read for stretch in stretches),
+        rows_read=sum(stretch.rows_read for stretch in stretches),
+        rows_computed=sum(stretch.rows_computed for stretch in stretches),
+    )
+
+
+def _compute_stretch(
+    store: ObjectStore, table: FeatureTable, first: date, last: date, ingested: list[date]
+) -> TableReport:
+    import polars as pl
+
+    from ml_platform.features.windows.on_polars.engine import window_features
+
+    wanted = [day for day in ingested if first <= day <= last]
+    if not wanted:
+        return TableReport(table=table.name, rows_by_day={})
+    earliest = first_day_read(table, first)
+    read = DailyTable(store, table.source).read(earliest, last, table.columns_read)
+    within = pl.col(table.event_time).dt.date().is_between(first, last)
+    entities = read.filter(within).select(table.key).unique()
+    rows = read.join(entities, on=table.key, how="semi", nulls_equal=True)
+    labels = None if table.labels is None else read_labels(store, earliest, last)
+    features = window_features(table, rows, labels).filter(pl.col("event_time").dt.date().is_between(first, last))
+    return TableReport(
+        table=table.name,
+        rows_by_day=_replace_days(store, table, features, wanted),
+        days_read=sum(earliest <= day <= last for day in ingested),
+        rows_read=read.height,
+        rows_computed=rows.height,
+    )
 
 
 def _replace_days(
-    store: ObjectStore, table: str, frame: "pl.DataFrame", days: list[date], span: tuple[date, date]
-) -> TableReport:
+    store: ObjectStore, table: FeatureTable, features: "pl.DataFrame", days: list[date]
+) -> dict[date, int]:
     """Write one partition per ingested day, also where a day has no rows, so that a replaced day cannot linger."""
     import polars as pl
 
-    first, last = span
-    wanted = frame.with_columns(_day=pl.col("event_time").dt.date()).filter(pl.col("_day").is_between(first, last))
-    found = {key[0]: rows for key, rows in wanted.partition_by("_day", as_dict=True, include_key=False).items()}
-    nothing = frame.clear()
-    DailyTable(store, table).write_days((day, found.get(day, nothing)) for day in days)
-    span_days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
-    return TableReport(
-        table=table,
-        rows_by_day={day: found[day].height if day in found else 0 for day in days},
-        missing_days=tuple(day for day in span_days if day not in set(days)),
-    )
+    # A fixed order, so that the same inputs give the same bytes.
+    ordered = features.sort("event_time", table.row_id).with_columns(_day=pl.col("event_time").dt.date())
+    found = {key[0]: rows for key, rows in ordered.partition_by("_day", as_dict=True, include_key=False).items()}
+    nothing = features.clear()
+    DailyTable(store, table.name).write_days((day, found.get(day, nothing)) for day in days)
+    return {day: found[day].height if day in found else 0 for day in days}
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]

@@ -149,12 +149,17 @@ class FeatureTable(BaseModel):
         return max(feature.reach for feature in self.features)
 
     @property
-    def columns_read(self) -> tuple[str, ...]:
-        """Columns of the source that are needed, each once."""
+    def columns_looked_at(self) -> tuple[str, ...]:
+        """Columns of the source that features aggregate or compare, each once."""
         conditions = [condition for feature in self.features for condition in (*feature.where, feature.share_of)]
         compared = [condition.column for condition in conditions if isinstance(condition, Compare)]
         aggregated = [feature.column for feature in self.features if feature.column]
-        return tuple(dict.fromkeys((self.row_id, self.key, self.event_time, *aggregated, *compared)))
+        return tuple(dict.fromkeys((*aggregated, *compared)))
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """Columns of the source that are needed, each once."""
+        return tuple(dict.fromkeys((self.row_id, self.key, self.event_time, *self.columns_looked_at)))
 
     def feature(self, name: str) -> WindowFeature:
         """Return the feature of this name.

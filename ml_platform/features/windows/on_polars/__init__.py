@@ -1,0 +1,1 @@
+"""The default engine: declared window features with Polars."""
