@@ -17,7 +17,7 @@ from ml_platform.local_sagemaker import (
     transform,
 )
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
-from ml_platform.local_sagemaker.lineage import associations, entities, queries
+from ml_platform.local_sagemaker.lineage import associations, automatic, entities, queries
 from ml_platform.local_sagemaker.service import OPERATIONS, Service
 from ml_platform.local_sagemaker.tuning import jobs as tuning_jobs
 
@@ -25,6 +25,7 @@ __all__ = ["IMPLEMENTED", "recover"]
 
 MODULES = (
     associations,
+    automatic,
     entities,
     hosting,
     model_card_exports,
@@ -64,6 +65,7 @@ async def recover(service: Service) -> None:
     """Bring everything back after a stop or a crash: lost jobs end as failed, endpoints serve again."""
     service.store.index(ASKED_FOR)
     events.attach(service)
+    automatic.attach(service)
     monitoring_of(service)
     for module in (training, processing, transform, tuning_jobs, model_card_exports, hosting):
         await module.recover(service)

@@ -21,14 +21,15 @@ TIMES = {"CreatedAfter": "CreationTimeAfter", "CreatedBefore": "CreationTimeBefo
 
 @dataclass(frozen=True)
 class Entity:
-    """One kind of lineage entity: ``Artifact``, ``Action`` or ``Context``."""
+    """One kind of lineage entity: ``Artifact``, ``Action``, ``Context`` or, made by SageMaker only, ``TrialComponent``.
+
+    Attributes:
+        title: How operations and members call it.
+        kind: Kind in the store and in ARNs.
+    """
 
     title: str
-
-    @property
-    def kind(self) -> str:
-        """Kind in the store and in ARNs."""
-        return self.title.lower()
+    kind: str
 
     @property
     def arn_member(self) -> str:
@@ -52,8 +53,11 @@ class Entity:
         return Listing(kind=self.kind, member=f"{self.title}Summaries", filters=filters)
 
 
-ENTITIES = tuple(Entity(title) for title in ("Artifact", "Action", "Context"))
-BY_KIND = {entity.kind: entity for entity in ENTITIES}
+ENTITIES = tuple(Entity(title, title.lower()) for title in ("Artifact", "Action", "Context"))
+TRIAL_COMPONENT = Entity("TrialComponent", "experiment-trial-component")
+VERTICES = (*ENTITIES, TRIAL_COMPONENT)
+BY_KIND = {entity.kind: entity for entity in VERTICES}
+BY_TITLE = {entity.title: entity for entity in VERTICES}
 
 
 def find_entity(service: Service, arn: str) -> tuple[Entity, dict[str, Any]]:
@@ -71,7 +75,7 @@ def find_entity(service: Service, arn: str) -> tuple[Entity, dict[str, Any]]:
 
 
 def _create(service: Service, entity: Entity, request: Request) -> Response:
-    name = _artifact_id(request["Source"]) if entity.title == "Artifact" else request[entity.name_member]
+    name = artifact_id(request["Source"]) if entity.title == "Artifact" else request[entity.name_member]
     arn = service.arn(entity.kind, name)
     _check_properties(request.get("Properties", {}))
     now = service.clock.timestamp()
@@ -92,8 +96,8 @@ def _create(service: Service, entity: Entity, request: Request) -> Response:
     return {entity.arn_member: arn}
 
 
-def _artifact_id(source: dict[str, Any]) -> str:
-    """Two artifacts with one source would be the same thing."""
+def artifact_id(source: dict[str, Any]) -> str:
+    """Return the name of the artifact with a source: two with one source would be the same thing."""
     types = sorted((each["SourceIdType"], each["Value"]) for each in source.get("SourceTypes", []))
     return hashlib.md5(json.dumps([source["SourceUri"], types]).encode(), usedforsecurity=False).hexdigest()
 
@@ -109,7 +113,7 @@ def _name_of(service: Service, entity: Entity, request: Request) -> str:
     if entity.title == "Artifact":
         if (request.get(entity.arn_member) is None) == (request.get("Source") is None):
             raise validation("Provide exactly one of ArtifactArn and Source.")
-        asked = request.get(entity.arn_member) or service.arn(entity.kind, _artifact_id(request["Source"]))
+        asked = request.get(entity.arn_member) or service.arn(entity.kind, artifact_id(request["Source"]))
     prefix = service.arn(entity.kind, "")
     name = (asked or "").removeprefix(prefix)
     if service.store.get(entity.kind, name) is None:

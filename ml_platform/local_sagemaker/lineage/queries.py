@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_platform.local_sagemaker.lineage.edges import KIND as EDGE_KIND
 from ml_platform.local_sagemaker.lineage.edges import edge_name, edges_of
-from ml_platform.local_sagemaker.lineage.entities import ENTITIES, Entity, find_entity
+from ml_platform.local_sagemaker.lineage.entities import VERTICES, Entity, find_entity
 from ml_platform.local_sagemaker.lineage.graph import DIRECTIONS, Edge, walk
 from ml_platform.local_sagemaker.paging import page_of
 from ml_platform.local_sagemaker.service import Request, Response, Service, operation, validation
@@ -63,7 +63,7 @@ def _around(
 
 
 def _everywhere(service: Service, filters: dict[str, Any]) -> list[dict[str, Any]]:
-    bodies = ((entity, body) for entity in ENTITIES for body in service.store.list(entity.kind))
+    bodies = ((entity, body) for entity in VERTICES for body in service.store.list(entity.kind))
     return [_vertex(entity, body) for entity, body in bodies if _matches(entity, body, filters)]
 
 
