@@ -23,7 +23,8 @@ from ml_platform.core.settings import Settings
 from ml_platform.deployment import rollout
 from ml_platform.registry.model_package import Submission, approve, register
 from ml_platform.resources.pipes_names import job_name
-from tests.conftest import start_stand_in
+from tests.builders import platform, small_world
+from tests.conftest import free_port, start_stand_in
 from tests.contract import pipes_runs
 from tests.contract.sagemaker_requests import ROLE, SERVER_IMAGE, archive
 from tests.loop.crash_location import MADE, POLICY
@@ -311,3 +312,25 @@ def endings(runs: subprocess.Popen[bytes]) -> dict[str, str]:
     """Wait for runs that were started; return how each ended: nothing, or its error."""
     said, _ = runs.communicate(timeout=120)
     return dict(json.loads(said))
+
+
+def prepare(world: CrashWorld, row: str, names: tuple[str, ...]) -> tuple[dict[str, Stage], dict[str, dict[str, Any]]]:
+    """Prepare stages and return what their runs are to do."""
+    world.ask("POST", "clock", {"scale": SCALE})
+    stages = {name: Stage(world, name, row) for name in names}
+    return stages, {name: stage.order() for name, stage in stages.items()}
+
+
+@contextmanager
+def crash_world(ground_services: str, images_file: Path, home: Path) -> Iterator[CrashWorld]:
+    """A platform whose stand-in is its own."""
+    pipes_runs.register_image(images_file)
+    port = free_port()
+    environment = small_world(
+        home / "home", ground_services, f"http://127.0.0.1:{port}", ML_PLATFORM_SERVING_IMAGE=SERVER_IMAGE
+    )
+    with platform(environment) as settings:
+        world = CrashWorld(settings, home / "stand-in", images_file, ground_services, port)
+        yield world
+        world.process.terminate()
+        world.process.wait(20)

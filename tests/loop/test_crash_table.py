@@ -10,32 +10,27 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.builders import platform, small_world
-from tests.conftest import free_port
-from tests.contract import pipes_runs
-from tests.contract.sagemaker_requests import SERVER_IMAGE
 from tests.loop.crash_world import (
     ENDPOINTS,
     OTHER_JOBS,
-    SCALE,
     STAGES,
     TRAINING,
     CrashWorld,
     Stage,
     Traffic,
+    crash_world,
     endings,
     eventually,
     go_on,
+    prepare,
     start_runs,
     steady_client,
 )
 
 JOBS = (*TRAINING, *OTHER_JOBS)
-Orders = dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -58,23 +53,8 @@ class Row:
 
 @pytest.fixture(scope="module")
 def world(ground_services: str, images_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashWorld]:
-    pipes_runs.register_image(images_file)
-    port, home = free_port(), tmp_path_factory.mktemp("crash")
-    environment = small_world(
-        home / "home", ground_services, f"http://127.0.0.1:{port}", ML_PLATFORM_SERVING_IMAGE=SERVER_IMAGE
-    )
-    with platform(environment) as settings:
-        world = CrashWorld(settings, home / "stand-in", images_file, ground_services, port)
+    with crash_world(ground_services, images_file, tmp_path_factory.mktemp("crash")) as world:
         yield world
-        world.process.terminate()
-        world.process.wait(20)
-
-
-def prepare(world: CrashWorld, row: str, names: tuple[str, ...]) -> tuple[dict[str, Stage], Orders]:
-    """Prepare stages and return what their runs are to do."""
-    world.ask("POST", "clock", {"scale": SCALE})
-    stages = {name: Stage(world, name, row) for name in names}
-    return stages, {name: stage.order() for name, stage in stages.items()}
 
 
 def killed_at(world: CrashWorld, row: str, names: tuple[str, ...], kill: Callable[[dict[str, Stage]], None]) -> Row:
