@@ -21,12 +21,14 @@ from ml_platform.local_sagemaker.capture import CaptureRules
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.endpoint_metrics import TIMED, endpoint_metric
 from ml_platform.local_sagemaker.fleet_plans import FleetPlan, VariantPlan
+from ml_platform.local_sagemaker.instances import memory_bytes
 from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.model_servers import ModelServer, NotHealthyError, ServerStartError
 from ml_platform.local_sagemaker.objects import ObjectsError
 from ml_platform.local_sagemaker.serverless import LOOK_SECONDS, ServerlessPool
 from ml_platform.local_sagemaker.service import Service
 from ml_platform.local_sagemaker.shadows import Copies
+from ml_platform.local_sagemaker.usage import ENDPOINTS
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +40,13 @@ class _Instance:
     server: ModelServer
     directory: Path
     task: "asyncio.Task[None]"
+    forget: Callable[[], None]
+    """Ends the measuring of what it uses."""
 
     async def stop(self) -> None:
         """Finish the requests in flight, then stop the process."""
         await self.server.drain()
+        self.forget()
         self.task.cancel()
         await asyncio.wait({self.task})
         await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
@@ -208,7 +213,10 @@ class Fleet:
         server.title = f"{self._endpoint}/{self.plan.config}/{variant.plan.name}"
         server.on_change = self._notice_change
         task = self._service.spawn(_run_logged(server, log), f"model server {self._endpoint}/{stream}")
-        return _Instance(server, directory, task)
+        place = {"EndpointName": self._endpoint, "VariantName": variant.plan.name}
+        memory = variant.plan.container.limits.memory_bytes or memory_bytes(variant.plan.instance_type)
+        forget = self._service.usage.watch(ENDPOINTS, place, server.find_pid, memory)
+        return _Instance(server, directory, task, forget)
 
     def _notice_change(self) -> None:
         self.on_change()

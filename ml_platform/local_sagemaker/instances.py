@@ -99,12 +99,15 @@ async def run_instances(
         for instance, log in zip(instances, logs, strict=True):
             processes.append(await _start(service, job, instance, [one.host for one in instances], log))
         _remember(service, job, [await process.identity() for process in processes])
+        pids = [process.pid for process in processes]
+        forget = service.usage.watch_job(job.kind, job.name, pids, memory_bytes(job.instance_type))
         watched = [*events, ("disk", asyncio.Event())]
         disk = asyncio.ensure_future(_watch_disk(instances, job.volume_gibibytes, watched[-1][1]))
         try:
             ended_by = await _first_event(processes, watched, seconds)
         finally:
             disk.cancel()
+            forget()
         if ended_by:
             on_end(ended_by)
         failed = next((at for at, process in enumerate(processes) if _has_failed(process)), None)

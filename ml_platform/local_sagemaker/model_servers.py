@@ -198,6 +198,10 @@ class ModelServer:
         said = str(failing.get("message", "a fault on demand"))
         return Answer(failing.get("status", 500), {"content-type": "text/plain"}, said.encode())
 
+    def find_pid(self) -> int | None:
+        """Return the process id of the container; None while it does not run."""
+        return self._process.pid if self._process is not None and self._process.running else None
+
     async def drain(self) -> None:
         """Wait until no request is in flight."""
         await self._idle.wait()

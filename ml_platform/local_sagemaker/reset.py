@@ -9,6 +9,7 @@ import shutil
 from ml_platform.local_sagemaker import operations
 from ml_platform.local_sagemaker.clock import Clock
 from ml_platform.local_sagemaker.service import CLOSING_SCALE, Service
+from ml_platform.local_sagemaker.usage import Usage
 
 # The service itself holds these open.
 KEPT = ("lock", "faults.sqlite", "resources.sqlite")
@@ -27,6 +28,7 @@ async def forget_everything(service: Service) -> None:
     service.stop_requests.clear()
     service.live_metrics.clear()
     service.hosting = service.monitoring = service.notifications = service.async_invocations = None
+    service.usage = Usage()
     service.faults.clear()
     service.store.clear()
     await asyncio.to_thread(_empty, service)

@@ -17,6 +17,7 @@ from ml_platform.local_sagemaker.images import Images
 from ml_platform.local_sagemaker.logs import Logs
 from ml_platform.local_sagemaker.objects import Objects
 from ml_platform.local_sagemaker.store import Store
+from ml_platform.local_sagemaker.usage import Usage
 
 if TYPE_CHECKING:
     from ml_platform.local_sagemaker.async_invocations import AsyncInvocations
@@ -99,6 +100,8 @@ class Service:
     monitoring: "Monitoring | None" = None
     notifications: "Notifications | None" = None
     async_invocations: "AsyncInvocations | None" = None
+    usage: Usage = field(default_factory=Usage)
+    """What the running containers use of processor and memory."""
 
     def arn(self, kind: str, name: str) -> str:
         """Return the ARN of a resource, e.g. ``arn("training-job", "fraud-1")``."""

@@ -27,6 +27,7 @@ from ml_platform.local_sagemaker.s3_inputs import Found, find_objects
 from ml_platform.local_sagemaker.service import AwsError, Service
 from ml_platform.local_sagemaker.transform_data import TransformDataError, read_advice
 from ml_platform.local_sagemaker.transform_flow import Flow, FlowPlan
+from ml_platform.local_sagemaker.usage import JOBS
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +140,8 @@ class _Job:
         directory = _directory(self.service, self.name) / str(number)
         server = ModelServer(self.service, container, directory, archive, log.write)
         life = asyncio.ensure_future(server.run())
+        place, memory = {"Host": stream}, memory_bytes(self.body["TransformResources"]["InstanceType"])
+        forget = self.service.usage.watch(JOBS[KIND], place, server.find_pid, memory)
         try:
             await _started(server, log)
             plan = FlowPlan.of(self.body, read_advice(await server.execution_parameters()))
@@ -146,6 +149,7 @@ class _Job:
             for uri, relative in found:
                 await self._transform(flow, directory, uri, relative)
         finally:
+            forget()
             life.cancel()
             await asyncio.wait({life})
             # Whoever sees the job ended must find its last lines.

@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ml_platform.core.settings import Settings
-from tests.contract.hosting_account import Account, register_image
+from tests.contract.hosting_account import Account, eventually, register_image
+from tests.contract.sagemaker_requests import ended_training_job, training_job, unique
 
 
 @pytest.fixture
@@ -19,11 +20,11 @@ def account(sagemaker_settings: Settings, stand_in: str, images_file: Path) -> A
     return Account(stand_in, sagemaker_settings.bucket)
 
 
-def metric(stand_in: str, name: str, stat: str, **dimensions: str) -> float | None:
+def metric(stand_in: str, name: str, stat: str, *, namespace: str = "AWS/SageMaker", **dimensions: str) -> float | None:
     cloudwatch: Any = boto3.client("cloudwatch", endpoint_url=stand_in)
     now = datetime.now(UTC)
     points = cloudwatch.get_metric_statistics(
-        Namespace="AWS/SageMaker",
+        Namespace=namespace,
         MetricName=name,
         Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
         StartTime=now - timedelta(hours=1),
@@ -67,3 +68,41 @@ def test_each_instance_has_its_share(account: Account, stand_in: str) -> None:
         account.invoke(endpoint)
     place = {"EndpointName": endpoint, "VariantName": "primary"}
     assert metric(stand_in, "InvocationsPerInstance", "Sum", **place) == 2
+
+
+def test_an_instance_tells_what_it_uses_of_processor_and_memory(account: Account, stand_in: str) -> None:
+    endpoint = account.an_endpoint(account.a_config("first"))
+    place = {"EndpointName": endpoint, "VariantName": "primary"}
+
+    def used(name: str) -> float | None:
+        return metric(stand_in, name, "Maximum", namespace="/aws/sagemaker/Endpoints", **place)
+
+    memory = eventually(lambda: used("MemoryUtilization"))
+    assert memory is not None
+    assert 0.05 < memory < 5, "some MiB of an ml.m5.large's 8 GiB"
+
+    def busy() -> bool:
+        account.invoke(endpoint, b"burn")
+        return (used("CPUUtilization") or 0) > 20
+
+    eventually(busy)
+
+
+def test_an_instance_of_a_job_tells_what_it_uses(account: Account, stand_in: str) -> None:
+    name = unique("usage")
+    request = training_job(account.bucket, name)
+    script = (
+        "import itertools, os, signal; signal.signal(15, lambda *_: os._exit(0)); any(0 for _ in itertools.count())"
+    )
+    request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["python3", "-S", "-c", script]
+    account.sagemaker.create_training_job(**request)
+
+    def used(metric_name: str) -> float:
+        found = metric(stand_in, metric_name, "Maximum", namespace="/aws/sagemaker/TrainingJobs", Host=f"{name}/algo-1")
+        return found or 0
+
+    eventually(lambda: used("CPUUtilization") > 20)
+    assert used("CPUUtilization") <= 110, "one busy loop is one core"
+    assert 0 < used("MemoryUtilization") < 5
+    account.sagemaker.stop_training_job(TrainingJobName=name)
+    assert ended_training_job(account.sagemaker, name)["TrainingJobStatus"] == "Stopped"

@@ -26,6 +26,10 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if body.startswith(b"sicken"):
             self.server.ping_status = 500
+        if body.startswith(b"burn"):
+            until = time.monotonic() + 1
+            while time.monotonic() < until:
+                pass
         if body.startswith(b"exit"):
             os._exit(3)
         time.sleep(float(os.environ.get("ANSWER_SECONDS", "0")))
