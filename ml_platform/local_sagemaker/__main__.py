@@ -79,7 +79,7 @@ def build_service(options: argparse.Namespace) -> Service:
         account=options.account,
         store=Store(home / "resources.sqlite"),
         objects=Objects(session, region, faults),
-        logs=Logs(session, region),
+        logs=Logs(session, region, home / "logs"),
         clock=Clock(options.time_scale),
         images=Images(options.images.absolute()),
         runner=runner,

@@ -67,5 +67,6 @@ async def recover(service: Service) -> None:
     events.attach(service)
     automatic.attach(service)
     monitoring_of(service)
+    service.spawn(service.logs.keep(), "copies of logs")
     for module in (training, processing, transform, tuning_jobs, model_card_exports, hosting):
         await module.recover(service)

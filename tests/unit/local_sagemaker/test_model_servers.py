@@ -37,7 +37,7 @@ def serving(
             account="000000000000",
             store=Store(tmp_path / "resources.sqlite"),
             objects=Objects(session, "us-east-1"),
-            logs=Logs(session, "us-east-1"),
+            logs=Logs(session, "us-east-1", tmp_path / "logs"),
             clock=Clock(0.01),
             images=Images(images),
             runner=PlainRunner(),
