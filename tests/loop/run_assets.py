@@ -1,7 +1,7 @@
 """Materialize assets in a process of its own, which a test may kill or give another checkout: ``run_assets.py JSON``.
 
-The JSON lists runs, each with assets and perhaps days, and names models of ``tests.builders`` to run beside those of
-the code location. Prints what was materialized and the graph, as JSON.
+The JSON lists runs, each with assets and perhaps days or a partition, and names models of ``tests.builders`` to run
+beside those of the code location. Prints what was materialized and the graph, as JSON.
 """
 
 import json
@@ -32,7 +32,9 @@ def main(order: dict[str, Any]) -> None:
     runs = Runs(definitions, DagsterInstance.ephemeral())
     finished = [
         runs.materialize(
-            run["assets"], days=tuple(date.fromisoformat(day) for day in run["days"]) if "days" in run else None
+            run["assets"],
+            days=tuple(date.fromisoformat(day) for day in run["days"]) if "days" in run else None,
+            partition=run.get("partition"),
         )
         for run in order["runs"]
     ]
