@@ -54,7 +54,7 @@ def main() -> int:
         progress(row.name)
         found = evaluate_folds(rows, row.folds, _scikit(row.model))
         measures += [
-            Measure(f"{row.name}: {metric} off by", abs(round(found.mean(metric), 3) - value), None, "abs", limit)
+            Measure(f"{row.name}: {metric} off by", round(abs(found.mean(metric) - value), 3), None, "abs", limit)
             for metric, value, limit in zip(METRICS, row.published, ACCEPTED, strict=True)
         ]
         notes.append(f"{row.name}: {_shown(found)}, published {' / '.join(f'{it:.3f}' for it in row.published)}")
