@@ -1,17 +1,15 @@
-"""What runs on events: new source data, a decision to retrain, an approved package, and upstream changes."""
+"""What runs on events: a decision to retrain, an approved package, and upstream changes.
+
+News from the source are ``source_sensors``.
+"""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
 
 import dagster as dg
 
-from ml_platform.components import payments
 from ml_platform.core import names
-from ml_platform.core.clock import utc_now
-from ml_platform.core.settings import Settings
 from ml_platform.defs.model_graph import TRAINING_STAGE, models_in, stage_of
 from ml_platform.defs.schedules import REASON_TAG
-from ml_platform.resources.payments import PaymentsSource
 from ml_platform.resources.sagemaker import SageMaker
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -20,40 +18,6 @@ automation = dg.AutomationConditionSensorDefinition(
     "automation", target=dg.AssetSelection.all(), default_status=RUNNING, minimum_interval_seconds=30
 )
 """Evaluates the labelled conditions of ``components.automation``."""
-
-
-@dg.sensor(target=[*payments.DAILY], default_status=RUNNING, minimum_interval_seconds=60)
-def new_source_data(payments_source: PaymentsSource) -> dg.RunRequest | dg.SkipReason:
-    """Land the days that the source has and the platform has not, as one run."""
-    missing = missing_days(
-        payments_source.days_offered(), payments_source.days_landed(), Settings.load().history_start, utc_now().date()
-    )
-    if not missing:
-        return dg.SkipReason("Every complete day that the source has is landed.")
-    first, last = missing[0], missing[-1]
-    return dg.RunRequest(
-        run_key=f"{first}..{last} ({len(missing)})",
-        tags={
-            "dagster/asset_partition_range_start": first.isoformat(),
-            "dagster/asset_partition_range_end": last.isoformat(),
-            REASON_TAG: f"the source has {len(missing)} new days, {first} to {last}",
-        },
-    )
-
-
-def missing_days(offered: tuple[date, date] | None, landed: list[date], history_start: date, today: date) -> list[date]:
-    """Return the complete days that are offered and not landed, ascending.
-
-    Args:
-        offered: First and last day of the source; None when it has no end.
-        landed: Days that have been landed.
-        history_start: First day of all partitions.
-        today: The day that is not over yet.
-    """
-    first, last = offered or (history_start, today)
-    first, last = max(first, history_start), min(last, today - timedelta(days=1))
-    span = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
-    return sorted(set(span) - set(landed))
 
 
 @dg.sensor(

@@ -57,7 +57,7 @@ class FileSource:
         come = [day for day in every if not self._is_ahead(day)] or every
         return come[0], come[-1]
 
-    def refresh(self) -> int:
+    def refresh(self, *, briefly: bool = False) -> int:  # noqa: ARG002 - see ``Source``
         """Return 0: files are looked at anew by whoever asks."""
         return 0
 

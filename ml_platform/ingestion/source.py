@@ -58,8 +58,11 @@ class Source(Protocol):
         """Return a version of each day from ``first`` to ``last`` that has rows; it changes when they do."""
         ...
 
-    def refresh(self) -> int:
-        """Fetch what is new at the origin, if that is needed to see it, and return how many changes that were."""
+    def refresh(self, *, briefly: bool = False) -> int:
+        """Fetch what is new at the origin, if that is needed to see it, and return how many changes that were.
+
+        ``briefly``: no waiting for an origin that is away, and a little at a time.
+        """
         ...
 
 
@@ -99,7 +102,7 @@ class SimulatorSource:
         """Return none: a simulated day that was landed stays as it is, whatever the parameters become."""
         return DayVersions()
 
-    def refresh(self) -> int:
+    def refresh(self, *, briefly: bool = False) -> int:  # noqa: ARG002 - see ``Source``
         """Return 0: any day can be had at any time."""
         return 0
 

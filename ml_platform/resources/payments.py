@@ -1,6 +1,7 @@
 """The source of payments and where it lands."""
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from ml_platform.resources.platform import PlatformResource
@@ -33,8 +34,8 @@ class PaymentsSource(PlatformResource):
         return ingest_labels(source, self.store, first, last, declared_labels(self.settings))
 
     def refresh(self) -> int:
-        """Fetch what is new at the source, if that is needed to see it; return how many changes that were."""
-        return self._source().refresh()
+        """Fetch a bounded part of what is new at the source; return how many changes that were."""
+        return self._source().refresh(briefly=True)
 
     def days_offered(self) -> tuple[date, date] | None:
         """Return the first and last day the source has, or None when it has no end."""
@@ -63,6 +64,35 @@ class PaymentsSource(PlatformResource):
         days = [day for entries in landed for day in entries] or [date.max]
         return min(days), max(days)
 
+    def version_of(self, days: list[date]) -> str:
+        """Return a fingerprint of what the source has of these days: other rows give another."""
+        from ml_platform.core.fingerprint import fingerprint_json
+
+        versions = self._source().versions(min(days), max(days))
+        known = [(str(day), versions.transactions.get(day), versions.labels.get(day)) for day in days]
+        return fingerprint_json(known)[:12]
+
+    def stale_feature_days(
+        self, computed: "Mapping[str, Mapping[date, datetime]]", since: Mapping[str, int]
+    ) -> list[date]:
+        """Return the days whose features are older than the rows that they are made of.
+
+        Args:
+            computed: For each feature table, and for the online store, when its days were computed last.
+            since: For each landed table the revision up to which this is known to be settled.
+        """
+        from ml_platform.ingestion.declaration import FRAUD_LABELS
+        from ml_platform.resources.payments_reach import touched_by_label_day, touched_by_payment_day
+
+        stale: set[date] = set()
+        for table, document in self.revisions().items():
+            touched_by = touched_by_label_day if table == FRAUD_LABELS.name else touched_by_payment_day
+            for day, entry in document.changed_since(since.get(table, 0)).items():
+                for feature_table, days in touched_by(day).items():
+                    at = computed[feature_table]
+                    stale |= {touched for touched in days if touched in at and at[touched] < entry.changed_at}
+        return sorted(stale)
+
     def revisions(self) -> "dict[str, LedgerDocument]":
         """Return the ledger of each landed table: when the rows of which day changed."""
         from ml_platform.ingestion.declaration import TABLES
@@ -70,13 +100,16 @@ class PaymentsSource(PlatformResource):
 
         return {table.name: read_ledger(self.store, table.name) for table in TABLES}
 
-    def days_landed(self) -> list[date]:
-        """Return the days that have payments, labels and features; a run that died half way leaves some without."""
+    def days_landed(self, online: "Mapping[date, datetime]") -> list[date]:
+        """Return the days that have payments, labels, features and, being among ``online``, were served online.
+
+        A run that died half way leaves some without.
+        """
         from ml_platform.aws.tables import DailyTable
         from ml_platform.features.tables import CARD_ACTIVITY, FRAUD_LABELS, TERMINAL_RISK, TRANSACTIONS
 
         tables = (TRANSACTIONS, FRAUD_LABELS, CARD_ACTIVITY, TERMINAL_RISK)
-        return sorted(set.intersection(*(set(DailyTable(self.store, table).days()) for table in tables)))
+        return sorted(set.intersection(set(online), *(set(DailyTable(self.store, table).days()) for table in tables)))
 
     def _source(self) -> "Source":
         from ml_platform.ingestion.source import open_source

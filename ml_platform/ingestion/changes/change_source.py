@@ -22,6 +22,8 @@ from ml_platform.ingestion.day_versions import DayVersions
 if TYPE_CHECKING:
     import polars as pl
 
+_BRIEFLY = 100_000
+"""Changes that are filed well within the minute that Dagster gives a sensor."""
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
 
@@ -58,20 +60,23 @@ class ChangeSource:
     after_filing: Callable[[], None] = lambda: None
     """Called when a batch is durable and the origin does not know it yet: the worst moment to die in."""
 
-    def refresh(self) -> int:
+    def refresh(self, *, briefly: bool = False) -> int:
         """File what is new at the origin and return how many changes that were; an origin that is away is waited for.
+
+        ``briefly`` is for callers with little time: no waiting, and the rest another time.
 
         Raises:
             ServiceUnavailableError: When it stays away for longer than ``patience``; nothing is lost.
             SourceDataError: When it cannot be read until a person does something; nothing is lost.
         """
         deadline, pause, filed = self.now() + self.patience, _FIRST_PAUSE_SECONDS, 0
+        most = min(self.max_changes, _BRIEFLY) if briefly else self.max_changes
         while True:
             try:
-                for count in self._file_batches():
+                for count in self._file_batches(most):
                     filed += count
             except ServiceUnavailableError:
-                if self.now() + timedelta(seconds=pause) > deadline:
+                if briefly or self.now() + timedelta(seconds=pause) > deadline:
                     raise
                 self.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -81,7 +86,7 @@ class ChangeSource:
             else:
                 return filed
 
-    def _file_batches(self) -> Iterator[int]:
+    def _file_batches(self, most: int) -> Iterator[int]:
         """File batch after batch and yield the size of each; note when there was no more to come."""
         started = self.now()
         head, etag = self.inbox.head.read()
@@ -95,7 +100,7 @@ class ChangeSource:
             self.origin.acknowledge(batch.state)
             yield len(batch.changes)
             filed += len(batch.changes)
-            if filed >= self.max_changes:
+            if filed >= most:
                 return
         if _complete_day(head.complete_until, self.arrival_delay) != _complete_day(started, self.arrival_delay):
             self.inbox.head.replace(head.model_copy(update={"complete_until": started}), etag)

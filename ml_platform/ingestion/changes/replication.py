@@ -42,10 +42,13 @@ class ReplicationOrigin:
 
         try:
             with self.database.connect() as connection:
-                if not state.get("copied"):
+                if not state:
                     check_table(connection, self.database.address, self.columns)
                     ensure_publication(connection, self.database.address)
-                    for batch in self._copy(connection, ensure_slot(connection, self.database.address)):
+                    state = {"lsn": ensure_slot(connection, self.database.address), "columns": []}
+                self._advance(connection, 0)
+                if not state.get("copied"):
+                    for batch in self._copy(connection, state):
                         state = batch.state
                         yield batch
                 yield from self._stream(connection, state)
@@ -80,24 +83,34 @@ class ReplicationOrigin:
         if parse_lsn(found[0]) < lsn:
             connection.execute("SELECT pg_replication_slot_advance(%s, %s)", (slot, format_lsn(lsn)))
 
-    def _copy(self, connection: "psycopg.Connection[tuple[Any, ...]]", lsn: int) -> Iterator[Batch]:
-        """Yield the table as it is now; a copy that was cut short is begun again, which changes nothing twice."""
+    def _copy(self, connection: "psycopg.Connection[tuple[Any, ...]]", state: State) -> Iterator[Batch]:
+        """Yield the table page by page, in the order of its key, from where the last copy was cut short.
+
+        Pages are of different moments. What changed since the slot was made comes after them, and wins.
+        """
         from psycopg import sql
 
-        reader, seen = None, list[str]()
-        table = sql.Identifier(*self.database.address.table.split("."))
-        with connection.transaction(), connection.cursor("ml_platform_copy") as cursor:
-            cursor.itersize = self.batch_rows
-            cursor.execute(sql.SQL("SELECT now(), to_jsonb(t)::text FROM {} t").format(table))
-            while page := cursor.fetchmany(self.batch_rows):
-                rows = [as_text(parse_row(text)) for _, text in page]
-                if reader is None:
-                    columns = find_columns(rows[0].keys(), self.columns, (), self.database.address.table)
-                    reader, seen = TableReader(columns, self.label_delay), columns.seen
-                copied_at = page[0][0]
-                changes = [reader.change("upsert", f"{lsn:020d}", copied_at, row, first_copy=True) for row in rows]
-                yield Batch(changes, {"columns": seen, "lsn": lsn})
-        yield Batch([], {"columns": seen, "lsn": lsn, "copied": True})
+        address = self.database.address
+        names = {"table": sql.Identifier(*address.table.split(".")), "key": sql.Identifier(address.key)}
+        while True:
+            after = sql.SQL("WHERE {key} > {last}").format(**names, last=sql.Literal(state.get("copied_to")))
+            query = sql.SQL(
+                "SELECT {key}::text, now(), to_jsonb(t)::text FROM {table} t {after} ORDER BY {key} LIMIT {rows}"
+            ).format(**names, after=after if "copied_to" in state else sql.SQL(""), rows=sql.Literal(self.batch_rows))
+            page = connection.execute(query).fetchall()
+            if not page:
+                yield Batch([], {"lsn": state["lsn"], "columns": state["columns"], "copied": True})
+                return
+            rows = [as_text(parse_row(text)) for _, _, text in page]
+            columns = find_columns(rows[0].keys(), self.columns, state["columns"], address.table)
+            reader = TableReader(columns, self.label_delay)
+            position = f"{state['lsn']:020d}"
+            changes = [
+                reader.change("upsert", position, at, row, first_copy=True)
+                for (_, at, _), row in zip(page, rows, strict=True)
+            ]
+            state = {**state, "columns": columns.seen, "copied_to": page[-1][0]}
+            yield Batch(changes, state)
 
     def _stream(self, connection: "psycopg.Connection[tuple[Any, ...]]", state: State) -> Iterator[Batch]:
         address = self.database.address

@@ -20,6 +20,12 @@ LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
 WHERE c.oid = %s::regclass GROUP BY c.relreplident
 """
 
+_UNIQUE = """
+SELECT a.attnotnull AND EXISTS (
+  SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indkey::text = a.attnum::text)
+FROM pg_attribute a WHERE a.attrelid = %s::regclass AND a.attname = %s
+"""
+
 
 def check_table(
     connection: "psycopg.Connection[tuple[Any, ...]]", address: PostgresAddress, columns: Mapping[str, str]
@@ -34,6 +40,12 @@ def check_table(
         raise SourceDataError(
             f"wal_level of this PostgreSQL is {level}, and replication needs `logical`. Set it (on RDS: "
             "rds.logical_replication = 1 in the parameter group) and restart, or read with ?read=cursor."
+        )
+    unique = connection.execute(_UNIQUE, (address.table, address.key)).fetchone()
+    if unique is None or not unique[0]:
+        raise SourceDataError(
+            f"{address.table}.{address.key} is no key: the table is copied in its order, so it must be there, NOT NULL "
+            "and have a unique index of its own. Name another column in ML_PLATFORM_SOURCE: &key=…"
         )
     identity, kept = connection.execute(_IDENTITY, (address.table,)).fetchone() or ("n", [])
     if identity != "f" and not set(kept) & set(names_of("event_time", columns)):
