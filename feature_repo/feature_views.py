@@ -7,10 +7,10 @@ row and an unknown key mean the same: counts of zero.
 from datetime import timedelta
 
 from feast import FeatureView, Field
-from feast.types import Float64, Int64, String
+from feast.types import Bytes, Float64, Int64, String
 
 from feature_repo.entities import customer, terminal
-from feature_repo.sources import card_activity_table, terminal_risk_table
+from feature_repo.sources import card_activity_table, payments_table, terminal_risk_table
 
 # Their windows hold the payment that they are about, so a row of the very instant is part of the answer. Without this
 # tag the offline store lets no row see itself.
@@ -52,4 +52,26 @@ terminal_risk = FeatureView(
     online=True,
     tags=COUNTS_ITSELF,
     description="How often a terminal was used a week ago, and how much of that is known to be fraud.",
+)
+
+card_history = FeatureView(
+    name="card_history",
+    entities=[customer],
+    ttl=timedelta(days=31),
+    schema=[Field(name="customer_id", dtype=String), Field(name="card_payments", dtype=Bytes)],
+    source=payments_table,
+    online=True,
+    tags={"windows_of": "payments/card_activity"},
+    description="The card's payments of 31 days: its windows are finished from them at request time.",
+)
+
+terminal_history = FeatureView(
+    name="terminal_history",
+    entities=[terminal],
+    ttl=timedelta(days=38),
+    schema=[Field(name="terminal_id", dtype=String), Field(name="terminal_payments", dtype=Bytes)],
+    source=payments_table,
+    online=True,
+    tags={"windows_of": "payments/terminal_risk"},
+    description="The terminal's payments of 38 days and which are known frauds, for its windows at request time.",
 )

@@ -5,7 +5,7 @@ only the days that can matter. ``created_time`` breaks ties between rows of the 
 """
 
 from feast import Field, FileSource, RequestSource
-from feast.types import Float64, UnixTimestamp
+from feast.types import Float64, String, UnixTimestamp
 
 card_activity_table = FileSource(
     name="card_activity_table",
@@ -21,6 +21,23 @@ terminal_risk_table = FileSource(
     timestamp_field="event_time",
     created_timestamp_column="created_time",
     description="One row per transaction: the terminal's windows (t - 7d - w, t - 7d], frauds as known at t.",
+)
+
+payments_table = FileSource(
+    name="payments_table",
+    path="payments/transactions",
+    timestamp_field="event_time",
+    description="One row per landed payment: what histories are filled from.",
+)
+
+scored_payment = RequestSource(
+    name="scored_payment",
+    schema=[
+        Field(name="transaction_id", dtype=String),
+        Field(name="amount", dtype=Float64),
+        Field(name="transaction_time", dtype=UnixTimestamp),
+    ],
+    description="The payment to be scored, by name: it counts once, whether or not its event came already.",
 )
 
 payment_request = RequestSource(

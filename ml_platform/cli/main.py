@@ -153,6 +153,28 @@ def score(
 
 
 @app.command()
+def stream(
+    log: Annotated[Path | None, typer.Option(help="SQLite log of events. Default: stream/events.db.")] = None,
+    append: Annotated[Path | None, typer.Option(help="Append this file of JSON lines (- for stdin) and end.")] = None,
+    *,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="End when every event is done.")] = False,
+) -> None:
+    """Keep exact features up to date with a stream of payments and labels, event by event, until Ctrl-C.
+
+    A payment is [cyan]{"transaction_id", "event_time", "customer_id", "terminal_id", "amount"}[/cyan]; a label has
+    [cyan]"label"[/cyan] and [cyan]"known_time"[/cyan] too. Killed and started again, it goes on where it was.
+
+    Examples: [cyan]ml-platform stream[/cyan]   [cyan]ml-platform stream --append payments.jsonl[/cyan]
+    """
+    from ml_platform.cli.stream import run_stream, run_stream_append
+
+    if append:
+        run_stream_append(append, log)
+    else:
+        run_stream(log, until_idle=until_idle)
+
+
+@app.command()
 def approve(
     model: Model,
     *,

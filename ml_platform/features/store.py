@@ -57,6 +57,21 @@ def apply(settings: Settings) -> bool:
         return True
 
 
+def trained_as(store: "FeatureStore", service: str) -> str:
+    """Return the service that a training set joins for this one.
+
+    A service that finishes its features at request time names the one whose tables hold the same features as of each
+    payment; it is then exact as of the payment, and not as of the last midnight. Any other service is its own.
+    """
+    from feast.errors import FeatureServiceNotFoundException
+
+    try:
+        name: str = store.get_feature_service(service).tags.get("trained_as", service)
+    except FeatureServiceNotFoundException:
+        return service  # whoever asks for its features is told
+    return name
+
+
 def definitions_fingerprint(settings: Settings) -> str:
     """Return the fingerprint of everything that ``apply`` puts into the registry."""
     with resources.as_file(resources.files(FEATURE_REPO)) as root:

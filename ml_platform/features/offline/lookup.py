@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ml_platform.core.clock import midnight
 from ml_platform.core.errors import FeatureError
+from ml_platform.features.store import trained_as
 from ml_platform.features.tables import CARD_FEATURES, REQUEST_FEATURES, TERMINAL_FEATURES
 
 if TYPE_CHECKING:
@@ -88,7 +89,13 @@ def point_in_time_features(
         transaction_time="event_time",
         event_timestamp=instant,
     )
-    wanted = list(references(store, service, features).values())
+    joined = trained_as(store, service)
+    if joined != service and lookup == "daily":
+        raise FeatureError(
+            f"Feature service {service} serves features as of the payment itself; training on last midnight's "
+            "would differ. Set feature_lookup: event."
+        )
+    wanted = list(references(store, joined, features).values())
     found = asked.to_arrow()
     if wanted:
         found = store.get_historical_features(

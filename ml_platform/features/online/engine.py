@@ -12,6 +12,7 @@ from feast.infra.compute_engines.local.compute import LocalComputeEngine, LocalC
 from feast.infra.compute_engines.local.job import LocalMaterializationJob
 from feast.infra.registry.base_registry import BaseRegistry
 
+from ml_platform.features.online.filling import WINDOWS_OF, fill_histories
 from ml_platform.features.online.packed_store import PackedOnlineStore
 
 
@@ -41,6 +42,9 @@ class PackedComputeEngine(LocalComputeEngine):
         source = view.batch_source if isinstance(view, FeatureView) else None
         if not isinstance(view, FeatureView) or not isinstance(store, PackedOnlineStore) or source is None:
             raise TypeError(f"{view.name} cannot be copied row by row.")
+        if WINDOWS_OF in view.tags:
+            fill_histories(store, self.repo_config, view, task.end_time)
+            return
         rows = self.offline_store.pull_latest_from_table_or_query(
             config=self.repo_config,
             data_source=source,

@@ -6,12 +6,12 @@ set holds (``features.online.parity`` checks it).
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from ml_platform.core.settings import Settings
 from ml_platform.features.offline.lookup import WHEN_ABSENT, lookup_instant, references
 from ml_platform.features.online.materialization import require_materialized
-from ml_platform.features.store import feature_store
+from ml_platform.features.store import feature_store, trained_as
 from ml_platform.features.tables import MODEL_FEATURES, REQUEST_FEATURES
 
 INSTANT = "event_timestamp"
@@ -25,6 +25,8 @@ class PaymentRequest(TypedDict):
     terminal_id: str
     amount: float
     transaction_time: datetime
+    transaction_id: NotRequired[str]
+    """Its name. By it exact windows see that the payment's own event came before it was scored."""
 
 
 class OnlineFeatures:
@@ -46,6 +48,7 @@ class OnlineFeatures:
         self._store = feature_store(settings)
         self._features = tuple(features)
         self._references = references(self._store, feature_service, self._features)
+        self._exact = trained_as(self._store, feature_service) != feature_service
         self.materialized_until = require_materialized(self._store)
         """Midnight up to which the online store knows payments."""
 
@@ -63,19 +66,20 @@ class OnlineFeatures:
 
     def _read_columns(self, requests: Sequence[PaymentRequest]) -> dict[str, list[float | None]]:
         found = self._store.get_online_features(
-            list(self._references.values()), [_entity_row(request) for request in requests]
+            list(self._references.values()), [self._entity_row(request) for request in requests]
         ).to_dict()
         return {
             name: [WHEN_ABSENT.get(name) if value is None else float(value) for value in found[name]]
             for name in self._references
         }
 
-
-def _entity_row(request: PaymentRequest) -> dict[str, object]:
-    return {
-        "customer_id": request["customer_id"],
-        "terminal_id": request["terminal_id"],
-        "amount": float(request["amount"]),
-        "transaction_time": request["transaction_time"],
-        INSTANT: lookup_instant(request["transaction_time"]),
-    }
+    def _entity_row(self, request: PaymentRequest) -> dict[str, object]:
+        at = request["transaction_time"]
+        return {
+            "customer_id": request["customer_id"],
+            "terminal_id": request["terminal_id"],
+            "transaction_id": request.get("transaction_id", ""),
+            "amount": float(request["amount"]),
+            "transaction_time": at,
+            INSTANT: at if self._exact else lookup_instant(at),
+        }

@@ -1,0 +1,144 @@
+"""Where a stream worker gets its events: what any source must offer, and a log in one SQLite file for local use."""
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from ml_platform.core.clock import Sleep, sleep
+
+Sequence = str | int
+Message = tuple[Sequence, Mapping[str, Any]]
+
+
+class EventSource(Protocol):
+    """Messages in order, from the first that was not acknowledged.
+
+    A message is given again after a restart unless it was acknowledged: at least once. The worker makes that exactly
+    once, because adding the same event twice changes nothing.
+    """
+
+    def __iter__(self) -> Iterator[Message | None]:
+        """Give sequence and content of each message; None says that there is nothing more for the moment."""
+        ...
+
+    def ack(self, sequence: Sequence) -> None:
+        """Never give this message, nor those before it, again."""
+        ...
+
+    def reject(self, sequence: Sequence, content: Mapping[str, Any], reason: str) -> None:
+        """Put a message aside for a person, with the reason; it is acknowledged with the others."""
+        ...
+
+
+class EventLog:
+    """Messages in a SQLite file: any process may append, one worker reads."""
+
+    def __init__(self, path: Path, consumer: str = "windows", poll_seconds: float = 0.02, wait: Sleep = sleep) -> None:
+        """Open the log, or create it.
+
+        Args:
+            path: The file.
+            consumer: Whose place in the log is kept.
+            poll_seconds: Pause between two looks at an empty log.
+            wait: Waits for so many seconds.
+        """
+        self._path = path
+        self._consumer = consumer
+        self._poll_seconds = poll_seconds
+        self._wait = wait
+        self._local = threading.local()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._transaction() as connection:
+            for statement in _TABLES:
+                connection.execute(statement)
+
+    def append(self, messages: Iterable[Mapping[str, Any]], clock: Callable[[], float] = time.time) -> None:
+        """Add messages, all or none."""
+        rows = [(json.dumps(dict(message), default=str), clock()) for message in messages]
+        with self._transaction() as connection:
+            connection.executemany("INSERT INTO messages (content, appended_at) VALUES (?, ?)", rows)
+
+    def __iter__(self) -> Iterator[Message | None]:
+        """Give the messages after the acknowledged ones, and then those that are appended."""
+        last = self.acknowledged
+        while True:
+            rows = self._connection().execute(
+                "SELECT sequence, content FROM messages WHERE sequence > ? ORDER BY sequence LIMIT 1000", (last,)
+            )
+            for sequence, content in rows.fetchall():
+                last = sequence
+                yield sequence, _parsed(content)
+            yield None
+            if last == self.newest:
+                self._wait(self._poll_seconds)
+
+    def ack(self, sequence: Sequence) -> None:
+        """Never give this message, nor those before it, again."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO consumers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence",
+                (self._consumer, sequence),
+            )
+
+    def reject(self, sequence: Sequence, content: Mapping[str, Any], reason: str) -> None:
+        """Put a message aside with the reason."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO rejected VALUES (?, ?, ?)", (sequence, json.dumps(dict(content)), reason)
+            )
+
+    @property
+    def acknowledged(self) -> int:
+        """Sequence of the newest message that is done."""
+        row = self._connection().execute("SELECT sequence FROM consumers WHERE name = ?", (self._consumer,)).fetchone()
+        return int(row[0]) if row else 0
+
+    @property
+    def newest(self) -> int:
+        """Sequence of the newest message."""
+        return int(self._connection().execute("SELECT coalesce(max(sequence), 0) FROM messages").fetchone()[0])
+
+    def rejected(self) -> list[tuple[int, str]]:
+        """Return sequence and reason of what was put aside."""
+        return self._connection().execute("SELECT sequence, reason FROM rejected ORDER BY sequence").fetchall()
+
+    def _connection(self) -> sqlite3.Connection:
+        if getattr(self._local, "owner", None) != os.getpid():
+            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._local.connection, self._local.owner = connection, os.getpid()
+        connection_of_thread: sqlite3.Connection = self._local.connection
+        return connection_of_thread
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def _parsed(content: str) -> Mapping[str, Any]:
+    try:
+        parsed = json.loads(content)
+    except ValueError:
+        return {"unreadable": content}
+    return parsed if isinstance(parsed, dict) else {"unreadable": content}
+
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS messages (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL, appended_at REAL)",
+    "CREATE TABLE IF NOT EXISTS consumers (name TEXT PRIMARY KEY, sequence INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS rejected (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL, reason TEXT NOT NULL)",
+)
