@@ -60,8 +60,8 @@ def main() -> int:
     for scenario in scenarios:
         progress(f"{draws} holdouts: {scenario.name}")
         found[scenario.name] = _decisions(world.holdout, scenario, draws)
-    promoted = {name: np.mean([not reasons for reasons in verdicts]) for name, verdicts in found.items()}
-    caught = np.mean([any(f"slice {HURT} " in reason for reason in reasons) for reasons in found["slice"]])
+    promoted = {name: float(np.mean([not reasons for reasons in verdicts])) for name, verdicts in found.items()}
+    caught = float(np.mean([any(f"slice {HURT} " in reason for reason in reasons) for reasons in found["slice"]]))
     seconds, cpu = _speed()
     positives = int(world.holdout["label"].sum())
     measures = [

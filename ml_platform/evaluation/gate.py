@@ -39,22 +39,22 @@ class GatePolicy(BaseModel):
         default=0.0,
         ge=0,
         le=1,
-        description="Gain in average precision over the champion that must be established: its lower bound at 95 % "
+        description="Gain in average precision over the champion that must be established: its lower bound at 90 % "
         "must exceed this. null: a challenger need only be established as no worse.",
     )
     max_average_precision_loss: float = Field(
-        default=0.02, ge=0, le=1, description="Loss that must be ruled out at 95 %, when no gain is required."
+        default=0.02, ge=0, le=1, description="Loss that must be ruled out at 90 %, when no gain is required."
     )
     max_roc_auc_loss: float = Field(
-        default=0.02, ge=0, le=1, description="Loss against the champion's ROC AUC that must be ruled out at 95 %."
+        default=0.04, ge=0, le=1, description="Loss against the champion's ROC AUC that must be ruled out at 90 %."
     )
     max_card_precision_loss: float = Field(
-        default=0.03, ge=0, le=1, description="Loss against the champion's card precision@100 to be ruled out at 95 %."
+        default=0.03, ge=0, le=1, description="Loss against the champion's card precision@100 to be ruled out at 90 %."
     )
     max_cost_increase_per_1000: float | None = Field(
         default=None,
         ge=0,
-        description="Rise of the cost of 1,000 payments, in their currency, to be ruled out at 95 %; null: any.",
+        description="Rise of the cost of 1,000 payments, in their currency, to be ruled out at 90 %; null: any.",
     )
     max_slice_recall_loss: float = Field(
         default=0.02, ge=0, le=1, description="Loss of recall on a slice that is accepted even when established."

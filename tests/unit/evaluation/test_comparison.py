@@ -25,12 +25,12 @@ def test_the_same_scores_differ_by_nothing() -> None:
 
 
 def test_the_bounds_hold_the_truth_as_often_as_they_say() -> None:
-    # Equal models: the lower bound may lie above zero in 5 % of the holdouts. 60 of them; 8 is beyond a 1 % chance.
+    # Equal models: the lower bound may lie above zero in 10 % of the holdouts. 60 of them; 13 is beyond a 1 % chance.
     above = sum(
         compare(*two_models(seed, rows=1_000), draws=100).metric("average_precision").low > 0  # type: ignore[union-attr]
         for seed in range(60)
     )
-    assert above <= 8
+    assert above <= 13
 
 
 def test_a_real_gain_is_established() -> None:

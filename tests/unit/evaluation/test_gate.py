@@ -80,8 +80,8 @@ def test_a_figure_that_is_no_number_is_unknown(metric: str, odd: float) -> None:
         ),
         (
             "roc_auc",
-            (-0.021, 0.04),
-            "ROC AUC 0.6700 against the champion's 0.6600: +0.0100 [-0.0210, +0.0400], a loss of 0.0200 is possible",
+            (-0.041, 0.05),
+            "ROC AUC 0.6700 against the champion's 0.6600: +0.0100 [-0.0410, +0.0500], a loss of 0.0400 is possible",
         ),
         (
             "card_precision_at_100",
