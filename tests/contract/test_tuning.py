@@ -16,6 +16,10 @@ from tests.contract.test_restart import running
 IMAGE = f"{REGISTRY}/test-tunable:latest"
 SCRIPT = Path(__file__).parent / "images" / "tunable.py"
 X = {"Name": "x", "MinValue": "0", "MaxValue": "1", "ScalingType": "Linear"}
+HYPERBAND = {
+    "Strategy": "Hyperband",
+    "StrategyConfig": {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 100}},
+}
 KINDS = {"Name": "kind", "Values": ["a", "b"]}
 
 
@@ -262,7 +266,9 @@ def test_a_tuning_job_without_any_result_has_failed(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"Strategy": "Hyperband"}, "does not implement tuning with strategy Hyperband"),
+        ({"Strategy": "Hyperband"}, "MaxResource, or the static hyper-parameter epochs"),
+        (HYPERBAND | {"TrainingJobEarlyStoppingType": "Auto"}, "must be Off"),
+        (HYPERBAND | {"Strategy": "Random"}, "only with strategy Hyperband"),
         ({"Strategy": "Grid"}, "categorical parameters only"),
         ({"ParameterRanges": {}}, "needs 1 to 30 parameter ranges"),
         ({"ParameterRanges": {"ContinuousParameterRanges": [X, X]}}, "only one range"),
@@ -289,3 +295,82 @@ def test_a_tuning_job_that_cannot_work_is_refused(
         sagemaker.create_hyper_parameter_tuning_job(**tuning_job(bucket, name, {"steps": "1"}, **config))
     with pytest.raises(sagemaker.exceptions.ResourceNotFound):
         sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+
+
+def test_hyperband_goes_on_with_the_best_third_only(sagemaker: Any, bucket: str) -> None:
+    name = unique("hyper")
+    static = {"steps": "60", "pause": "0.05", "kind": "slow"}
+    sagemaker.create_hyper_parameter_tuning_job(
+        **tuning_job(bucket, name, static, ResourceLimits=limits(4, 4), **HYPERBAND)
+    )
+    job = ended(sagemaker, name)
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    best, *others = children(sagemaker, name, SortBy="FinalObjectiveMetricValue", SortOrder="Ascending")
+    assert (best["TrainingJobStatus"], best["TrainingJobName"]) == (
+        "Completed",
+        job["BestTrainingJob"]["TrainingJobName"],
+    )
+    assert [each["TrainingJobStatus"] for each in others] == ["Stopped"] * 3
+
+
+def test_hyperband_takes_its_most_resource_from_the_epochs(sagemaker: Any, bucket: str) -> None:
+    name = unique("hyper")
+    request = tuning_job(bucket, name, {"epochs": "9", "steps": "1"}, Strategy="Hyperband")
+    sagemaker.create_hyper_parameter_tuning_job(**request)
+    config = ended(sagemaker, name)["HyperParameterTuningJobConfig"]
+    assert config["StrategyConfig"]["HyperbandStrategyConfig"] == {"MinResource": 1, "MaxResource": 9}
+
+
+def warm(kind: str, *parents: str) -> dict[str, Any]:
+    named = [{"HyperParameterTuningJobName": parent} for parent in parents]
+    return {"WarmStartConfig": {"ParentHyperParameterTuningJobs": named, "WarmStartType": kind}}
+
+
+def test_a_warm_start_searches_from_its_parents_results(sagemaker: Any, bucket: str) -> None:
+    parent = unique("parent")
+    known = tuning_job(bucket, parent, {"steps": "1"}, ResourceLimits=limits(6, 6), RandomSeed=3)
+    sagemaker.create_hyper_parameter_tuning_job(**known)
+    before = ended(sagemaker, parent)["BestTrainingJob"]
+    for kind in ("IdenticalDataAndAlgorithm", "TransferLearning"):
+        name = unique("warm")
+        request = tuning_job(bucket, name, {"steps": "1"}, Strategy="Bayesian", RandomSeed=3)
+        request["TrainingJobDefinition"]["OutputDataConfig"] = known["TrainingJobDefinition"]["OutputDataConfig"]
+        sagemaker.create_hyper_parameter_tuning_job(**request, **warm(kind, parent))
+        job = ended(sagemaker, name)
+        # Knowing six losses of the bowl, its bottom is not missed; two tries at random would be far off it.
+        tried = [float(each["TunedHyperParameters"]["x"]) for each in children(sagemaker, name)]
+        assert min(abs(x - 0.3) for x in tried) < 0.1
+        overall = job.get("OverallBestTrainingJob")
+        if kind == "TransferLearning":
+            assert overall is None
+        else:
+            both = (before, job["BestTrainingJob"])
+            metric = "FinalHyperParameterTuningJobObjectiveMetric"
+            assert overall == min(both, key=lambda best: best[metric]["Value"])
+
+
+def test_a_warm_start_that_aws_would_refuse_is_refused(sagemaker: Any, bucket: str) -> None:
+    parent = unique("parent")
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_job(bucket, parent, {"steps": "1"}))
+    ended(sagemaker, parent)
+    identical = warm("IdenticalDataAndAlgorithm", parent)
+
+    def refused(message: str, static: dict[str, str], start: dict[str, Any], **config: Any) -> None:
+        with pytest.raises(ClientError, match=message):
+            sagemaker.create_hyper_parameter_tuning_job(**tuning_job(bucket, unique("no"), static, **config), **start)
+
+    refused("can't find a tuning job", {"steps": "1"}, warm("TransferLearning", "nobody"))
+    refused("different tuning jobs", {"steps": "1"}, warm("TransferLearning", parent, parent))
+    refused("number of static and tunable", {}, identical)
+    refused(
+        "objective metric must be the same",
+        {"steps": "1"},
+        identical,
+        HyperParameterTuningJobObjective={"Type": "Maximize", "MetricName": "loss"},
+    )
+    refused("does not implement warm starts", {"steps": "1"}, identical, **HYPERBAND)
+    other = tuning_job(bucket, unique("no"), {"steps": "1"})
+    channel = {"ChannelName": "more", "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://a/b"}}}
+    other["TrainingJobDefinition"]["InputDataConfig"] = [channel]
+    with pytest.raises(ClientError, match="use TransferLearning"):
+        sagemaker.create_hyper_parameter_tuning_job(**other, **identical)

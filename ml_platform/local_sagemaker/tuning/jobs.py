@@ -24,6 +24,7 @@ from ml_platform.local_sagemaker.tuning import run
 from ml_platform.local_sagemaker.tuning.ranges import RangeError, Space, read_space
 from ml_platform.local_sagemaker.tuning.run import KIND
 from ml_platform.local_sagemaker.tuning.trials import progress, summary
+from ml_platform.local_sagemaker.tuning.warm_start import learn
 from ml_platform.local_sagemaker.validation import violations
 
 LISTING = Listing(
@@ -33,7 +34,10 @@ LISTING = Listing(
     sorts={"Status": "HyperParameterTuningJobStatus"},
     descending=False,
 )
-NOT_ACTED_ON = ("TrainingJobDefinitions", "WarmStartConfig", "Autotune")
+NOT_ACTED_ON = ("TrainingJobDefinitions", "Autotune")
+# Where AWS looks for the most resources that a training job can use when MaxResource is not given.
+EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
+MOST_EPOCHS = 20_000
 # AWS's default quotas.
 MAX_JOBS, MAX_PARALLEL_JOBS = 750, 10
 ENDED = ("Completed", "Failed", "Stopped")
@@ -61,6 +65,7 @@ async def create_tuning_job(service: Service, request: Request) -> Response:
     }
     body.pop("Tags", None)
     _check(service, body)
+    body |= learn(service, body)
     body |= progress(body, [])
     try:
         service.store.insert(KIND, name, body)
@@ -160,6 +165,7 @@ def _check(service: Service, body: dict[str, Any]) -> None:
             raise unsupported(f"{member} of a tuning job's training jobs")
     space = _check_space(body["HyperParameterTuningJobConfig"], definition)
     _check_strategy(body["HyperParameterTuningJobConfig"], space)
+    _settle_hyperband(body["HyperParameterTuningJobConfig"], definition)
     _check_objective(body["HyperParameterTuningJobConfig"], definition)
     middle = space.values_at(tuple(0.5 for _ in space.parameters))
     request = run.training_job_request(service, body, 1, middle)
@@ -186,8 +192,6 @@ def _check_space(config: dict[str, Any], definition: dict[str, Any]) -> Space:
 def _check_strategy(config: dict[str, Any], space: Space) -> None:
     strategy, limits = config["Strategy"], config["ResourceLimits"]
     most = limits.get("MaxNumberOfTrainingJobs")
-    if strategy == "Hyperband":
-        raise unsupported("tuning with strategy Hyperband")
     if strategy == "Bayesian" and find_spec("sklearn") is None:
         raise unsupported("tuning with strategy Bayesian where scikit-learn is not installed")
     if config.get("TuningJobCompletionCriteria", {}).get("ConvergenceDetected", {}).get("CompleteOnConvergence") == (
@@ -209,6 +213,27 @@ def _check_strategy(config: dict[str, Any], space: Space) -> None:
         )
     if limits["MaxParallelTrainingJobs"] > most:
         raise validation("MaxParallelTrainingJobs must not be more than MaxNumberOfTrainingJobs.")
+
+
+def _settle_hyperband(config: dict[str, Any], definition: dict[str, Any]) -> None:
+    """Check what only Hyperband takes, and fill in what it infers."""
+    given = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+    if config["Strategy"] != "Hyperband":
+        if given:
+            raise validation("StrategyConfig can be provided only with strategy Hyperband.")
+        return
+    if config.get("TrainingJobEarlyStoppingType", "Off") != "Off":
+        raise validation("TrainingJobEarlyStoppingType must be Off with strategy Hyperband: it stops jobs by itself.")
+    static = definition.get("StaticHyperParameters", {})
+    epochs = (static[name] for name in EPOCHS if static.get(name, "").isdecimal())
+    most = given.get("MaxResource") or int(next(epochs, 0))
+    least = given.get("MinResource", 1)
+    if not 1 <= least < most <= MOST_EPOCHS:
+        raise validation(
+            "Unable to use strategy Hyperband: MaxResource, or the static hyper-parameter epochs, must be greater than "
+            f"MinResource and at most {MOST_EPOCHS}."
+        )
+    config["StrategyConfig"] = {"HyperbandStrategyConfig": {"MinResource": least, "MaxResource": most}}
 
 
 def _check_objective(config: dict[str, Any], definition: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from itertools import product
 
 Point = tuple[float, ...]
 MAX_RANGES = 30
+ALMOST_ONE = math.nextafter(1.0, 0.0)
 
 
 class RangeError(Exception):
@@ -53,6 +54,19 @@ class Interval:
         value = min(max(scale.back(low + position * (high - low)), self.low), self.high)
         return str(math.floor(value + 0.5)) if self.whole else repr(float(value))
 
+    def position_of(self, text: str) -> float | None:
+        """Return where in [0, 1) a value is, or None when it is outside."""
+        try:
+            value = float(text)
+        except ValueError:
+            return None
+        if not self.low <= value <= self.high:
+            return None
+        scale = SCALES[self.scale]
+        margin = 0.5 if self.whole and self.scale not in ("Logarithmic", "ReverseLogarithmic") else 0.0
+        low, high = scale.forward(self.low - margin), scale.forward(self.high + margin)
+        return min((scale.forward(value) - low) / (high - low), ALMOST_ONE) if high > low else 0.0
+
     def coordinates(self, position: float) -> tuple[float, ...]:
         """Return where a model of the objective sees a position."""
         return (position,)
@@ -68,6 +82,10 @@ class Choice:
     def value_at(self, position: float) -> str:
         """Return the value at a position in [0, 1)."""
         return self.values[min(int(position * len(self.values)), len(self.values) - 1)]
+
+    def position_of(self, text: str) -> float | None:
+        """Return where in [0, 1) a value is, or None when it is none of the choices."""
+        return (self.values.index(text) + 0.5) / len(self.values) if text in self.values else None
 
     def coordinates(self, position: float) -> tuple[float, ...]:
         """Return one coordinate for each value: no two choices are nearer to each other than others."""
@@ -85,6 +103,11 @@ class Space:
         """Return the hyper-parameters at a point."""
         pairs = zip(self.parameters, point, strict=True)
         return {parameter.name: parameter.value_at(position) for parameter, position in pairs}
+
+    def point_of(self, values: Mapping[str, str]) -> Point | None:
+        """Return the point with these hyper-parameters, or None when one is missing or outside of its range."""
+        positions = [parameter.position_of(values.get(parameter.name, "")) for parameter in self.parameters]
+        return None if None in positions else tuple(position for position in positions if position is not None)
 
     def coordinates(self, point: Point) -> list[float]:
         """Return the point as a model of the objective sees it."""

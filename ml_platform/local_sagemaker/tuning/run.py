@@ -13,16 +13,18 @@ from ml_platform.local_sagemaker import training_run
 from ml_platform.local_sagemaker.service import OPERATIONS, AwsError, Service
 from ml_platform.local_sagemaker.training_status import KIND as TRAINING_KIND
 from ml_platform.local_sagemaker.tuning.ranges import Point, read_space
-from ml_platform.local_sagemaker.tuning.stopping import is_hopeless
+from ml_platform.local_sagemaker.tuning.stopping import is_hopeless, is_outdone
 from ml_platform.local_sagemaker.tuning.strategies import next_point
 from ml_platform.local_sagemaker.tuning.trials import (
     RUNNING,
+    better_of,
     direction,
     not_improving,
     objective_status,
     progress,
     results_in_order,
 )
+from ml_platform.local_sagemaker.tuning.warm_start import IDENTICAL, known_results, standardised
 
 logger = logging.getLogger(__name__)
 
@@ -105,8 +107,8 @@ class _Run:
         enough = stopping or failure is not None or self._enough(body)
         if enough:
             self._stop(running)
-        elif body["HyperParameterTuningJobConfig"].get("TrainingJobEarlyStoppingType") == "Auto":
-            self._stop([job for job in running if self._is_hopeless(body, job)])
+        else:
+            self._stop([job for job in running if self._is_to_be_stopped(body, job)])
         exhausted = False
         limits = body["HyperParameterTuningJobConfig"]["ResourceLimits"]
         for _ in range(0 if enough else limits["MaxParallelTrainingJobs"] - len(running)):
@@ -146,6 +148,8 @@ class _Run:
             if job := self._service.store.get(TRAINING_KIND, name):
                 self._jobs[name] = self._keep_series(tuning, job)
         told = progress(tuning, list(self._jobs.values()))
+        if "_ParentBest" in tuning:
+            told["OverallBestTrainingJob"] = better_of(tuning, tuning["_ParentBest"], told["BestTrainingJob"])
         if any(tuning.get(member) != value for member, value in told.items()):
             self._service.store.update(KIND, self._name, **told, LastModifiedTime=self._service.clock.timestamp())
 
@@ -163,11 +167,21 @@ class _Run:
         objective = tuning["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["MetricName"]
         return metrics.series(objective) if metrics else []
 
-    def _is_hopeless(self, tuning: Body, job: Body) -> bool:
+    def _is_to_be_stopped(self, tuning: Body, job: Body) -> bool:
+        """Return whether a running job is given up, by Hyperband's rule or that of early stopping."""
+        config = tuning["HyperParameterTuningJobConfig"]
+        bounds = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig")
+        if bounds is None and config.get("TrainingJobEarlyStoppingType") != "Auto":
+            return False
         sign = direction(tuning)
         series = [sign * value for value in self._series(tuning, job["TrainingJobName"])]
-        ended = [each for each in self._jobs.values() if each["TrainingJobStatus"] == "Completed"]
-        return is_hopeless(series, [[sign * value for value in each.get("_Series", [])] for each in ended])
+        others = [each for name, each in self._jobs.items() if name != job["TrainingJobName"]]
+        if bounds is not None:
+            known = [each.get("_Series") or self._series(tuning, each["TrainingJobName"]) for each in others]
+            rivals = [[sign * value for value in each] for each in known]
+            return is_outdone(series, rivals, bounds["MinResource"], bounds["MaxResource"])
+        completed = [each.get("_Series", []) for each in others if each["TrainingJobStatus"] == "Completed"]
+        return is_hopeless(series, [[sign * value for value in each] for each in completed])
 
     def _stop(self, jobs: Sequence[Body]) -> None:
         for job in jobs:
@@ -231,5 +245,9 @@ class _Run:
         return True
 
     def _results(self, tuning: Body) -> dict[Point, float | None]:
+        """Return what was tried so far, by parents first, on one scale."""
         known = {job["TrainingJobName"]: value for job, value in results_in_order(tuning, list(self._jobs.values()))}
-        return {tuple(job["_Point"]): known.get(name) for name, job in self._jobs.items()}
+        own = {tuple(job["_Point"]): known.get(name) for name, job in self._jobs.items()}
+        parents = known_results(tuning, self._space)
+        transfer = bool(parents) and tuning["WarmStartConfig"]["WarmStartType"] != IDENTICAL
+        return parents | (standardised(own) if transfer else own)

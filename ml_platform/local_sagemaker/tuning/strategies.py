@@ -57,7 +57,7 @@ def next_point(strategy: str, space: Space, results: Results, number: int, seed:
     """Return the point of a tuning job's next training job; None when a grid is exhausted.
 
     Args:
-        strategy: ``Random``, ``Grid`` or ``Bayesian``.
+        strategy: ``Random``, ``Grid``, ``Bayesian`` or ``Hyperband``, which tries at random and stops early.
         space: What is searched.
         results: What was tried, in order.
         number: Which training job this is, from 1. With the seed it decides what chance brings.
@@ -67,6 +67,6 @@ def next_point(strategy: str, space: Space, results: Results, number: int, seed:
         grid = space.grid()
         return grid[number - 1] if number <= len(grid) else None
     rng = random.Random(f"{seed}/{number}")  # noqa: S311 - not for secrets; must be the same after a restart
-    if strategy == "Random":
+    if strategy in ("Random", "Hyperband"):
         return random_point(space, rng, list(results))
     return bayesian_point(space, rng, results)

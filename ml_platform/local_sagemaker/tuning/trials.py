@@ -66,7 +66,6 @@ def progress(tuning: Body, jobs: Sequence[Body]) -> Body:
     statuses = [job["TrainingJobStatus"] for job in jobs]
     objectives = [objective_status(tuning, job) for job in jobs]
     results = results_in_order(tuning, jobs)
-    best = max(results, key=lambda result: result[1])[0] if results else None
     return {
         "TrainingJobStatusCounters": {
             "Completed": statuses.count("Completed"),
@@ -76,7 +75,7 @@ def progress(tuning: Body, jobs: Sequence[Body]) -> Body:
             "Stopped": statuses.count("Stopped"),
         },
         "ObjectiveStatusCounters": {status: objectives.count(status) for status in ("Succeeded", "Pending", "Failed")},
-        "BestTrainingJob": _best(tuning, best) if best else None,
+        "BestTrainingJob": best_of(tuning, jobs),
         "TuningJobCompletionDetails": {"NumberOfTrainingJobsObjectiveNotImproving": not_improving(results)},
     }
 
@@ -84,6 +83,7 @@ def progress(tuning: Body, jobs: Sequence[Body]) -> Body:
 SHOWN_OF_BEST = (
     "TrainingJobName",
     "TrainingJobArn",
+    "TuningJobName",
     "CreationTime",
     "TrainingStartTime",
     "TrainingEndTime",
@@ -95,6 +95,17 @@ SHOWN_OF_BEST = (
 )
 
 
-def _best(tuning: Body, job: Body) -> Body:
-    shown = summary(tuning, job)
+def best_of(tuning: Body, jobs: Sequence[Body]) -> Body | None:
+    """Return the summary of the best of a tuning job's training jobs, or None when none counts."""
+    results = results_in_order(tuning, jobs)
+    if not results:
+        return None
+    shown = summary(tuning, max(results, key=lambda result: result[1])[0])
     return {member: shown[member] for member in SHOWN_OF_BEST if shown.get(member) is not None}
+
+
+def better_of(tuning: Body, *candidates: Body | None) -> Body | None:
+    """Return the better of some summaries of training jobs."""
+    metric = "FinalHyperParameterTuningJobObjectiveMetric"
+    found = [candidate for candidate in candidates if candidate]
+    return max(found, key=lambda each: direction(tuning) * each[metric]["Value"], default=None)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ml_platform.local_sagemaker.tuning.ranges import Point, read_space
-from ml_platform.local_sagemaker.tuning.stopping import is_hopeless
+from ml_platform.local_sagemaker.tuning.stopping import is_hopeless, is_outdone, levels
 from ml_platform.local_sagemaker.tuning.strategies import next_point
+from ml_platform.local_sagemaker.tuning.warm_start import standardised
 
 
 def interval(low: str, high: str, scale: str = "Linear") -> dict[str, Any]:
@@ -88,3 +89,76 @@ def test_every_position_gives_a_value_within_its_range() -> None:
     ):
         space = read_space({"ContinuousParameterRanges": [interval(low, high, scale)]})
         assert all(float(low) <= float(space.values_at((rng.random(),))["x"]) <= float(high) for _ in range(200))
+
+
+def test_levels_lie_three_times_apart_below_the_most() -> None:
+    assert levels(1, 27) == [1, 3, 9]
+    assert levels(2, 100) == [2, 6, 18, 54]
+
+
+@pytest.mark.parametrize(
+    ("series", "others", "outdone"),
+    [
+        ([0.9], [[0.1], [0.2]], False),
+        ([0.15], [[0.1], [0.2]], True),
+        ([0.15], [[0.2]], False),
+        ([0.9, 0.0], [[0.1], [0.2]], False),
+        ([0.9, 0.5, 0.3], [[0.1, 0.1, 0.4], [0.2, 0.2, 0.5]], True),
+        ([0.9, 0.5, 0.6], [[0.1, 0.1, 0.4], [0.2, 0.2, 0.5]], False),
+        ([0.5], [[0.6], [0.1], [0.2], [0.3], [0.4]], False),
+        ([], [[1.0]] * 9, False),
+        ([1.0] * 10, [], True),
+    ],
+    ids=[
+        "best",
+        "second of three",
+        "too few",
+        "between levels",
+        "fell back",
+        "caught up",
+        "in the best third",
+        "silent",
+        "done",
+    ],
+)
+def test_of_the_jobs_at_a_level_the_best_third_goes_on(
+    series: list[float],
+    others: list[list[float]],
+    outdone: bool,  # noqa: FBT001
+) -> None:
+    assert is_outdone(series, others, 1, 10) is outdone
+
+
+def test_no_job_is_outdone_before_the_least_resource() -> None:
+    assert not is_outdone([0.0, 0.0], [[1.0] * 3] * 5, 3, 10)
+    assert is_outdone([0.0, 0.0, 0.0], [[1.0] * 3] * 5, 3, 10)
+
+
+@pytest.mark.parametrize("scale", ["Linear", "Logarithmic", "ReverseLogarithmic"])
+def test_a_value_leads_back_to_its_position(scale: str) -> None:
+    space = read_space(
+        {
+            "ContinuousParameterRanges": [interval("0.1", "0.9", scale)],
+            "IntegerParameterRanges": [{"Name": "n", "MinValue": "1", "MaxValue": "8"}],
+            "CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b", "c"]}],
+        }
+    )
+    for point in ((0.0, 0.3, 0.1), (0.5, 0.99, 0.5), (0.999, 0.0, 0.9)):
+        values = space.values_at((point[1], point[0], point[2]))
+        back = space.point_of(values)
+        assert back is not None
+        again = space.values_at(back)
+        assert float(again.pop("x")) == pytest.approx(float(values.pop("x")))
+        assert again == values
+        assert all(0 <= position < 1 for position in back)
+
+
+@pytest.mark.parametrize("values", [{}, {"x": "2"}, {"x": "many"}])
+def test_what_lies_outside_of_the_space_has_no_point(values: dict[str, str]) -> None:
+    assert read_space({"ContinuousParameterRanges": [interval("0", "1")]}).point_of(values) is None
+
+
+def test_results_on_other_data_are_compared_by_their_deviation() -> None:
+    told = standardised({(0.1,): 10.0, (0.2,): 30.0, (0.3,): None})
+    assert told == {(0.1,): -1.0, (0.2,): 1.0, (0.3,): None}
+    assert standardised({(0.1,): 5.0}) == {(0.1,): 0.0}
