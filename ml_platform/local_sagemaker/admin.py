@@ -1,7 +1,8 @@
 """The stand-in's own HTTP interface, which AWS does not have: faults to come, and the clock.
 
 ``/_stand-in/faults``: GET lists, POST adds one fault or a list of them, DELETE removes all (``/faults/<id>``: one).
-``/_stand-in/clock``: GET tells, POST ``{"advance_seconds": 600}`` skips waits, ``{"scale": 0.1}`` changes the pace.
+``/_stand-in/clock``: GET tells, POST ``{"advance_seconds": 600}`` skips waits, ``{"scale": 0.1}`` changes the pace,
+``{"frozen": true}`` stops it: then waits end by ``advance_seconds`` only.
 ``/_stand-in/reset``: POST stops and forgets everything (``reset``).
 Answers are JSON; a refusal is ``{"error": "..."}``. Only programs of this machine are served, never web pages.
 """
@@ -59,12 +60,17 @@ def _serve(service: Service, method: str, parts: list[str], body: bytes) -> dict
 
 
 def _set_clock(service: Service, given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict) or not given or given.keys() - {"advance_seconds", "scale"}:
-        raise RefusedError('The clock takes {"advance_seconds": seconds}, {"scale": factor} or both.')
+    if not isinstance(given, dict) or not given or given.keys() - {"advance_seconds", "scale", "frozen"}:
+        raise RefusedError('The clock takes {"advance_seconds": seconds}, {"scale": factor}, {"frozen": true}.')
     for name, most in (("advance_seconds", MOST_SECONDS), ("scale", MOST_SCALE)):
         value = given.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
             raise RefusedError(f"`{name}` is a number from 0 to {most}.")
+    if not isinstance(given.get("frozen", False), bool):
+        raise RefusedError("`frozen` is true or false.")
+    if "frozen" in given:
+        stop_or_go = service.clock.freeze if given["frozen"] else service.clock.thaw
+        stop_or_go()
     if "scale" in given:
         service.clock.rescale(given["scale"])
     service.clock.advance(given.get("advance_seconds", 0))
@@ -72,7 +78,8 @@ def _set_clock(service: Service, given: Any) -> dict[str, Any]:
 
 
 def _tell(service: Service) -> dict[str, Any]:
-    return {"scale": service.clock.scale, "elapsed_seconds": round(service.clock.elapsed_seconds, 3)}
+    clock = service.clock
+    return {"scale": clock.scale, "frozen": clock.frozen, "elapsed_seconds": round(clock.elapsed_seconds, 3)}
 
 
 def _document(body: bytes) -> Any:

@@ -10,10 +10,14 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Real time stamps and AWS's waits: with ``scale`` 0.01 a bake of 600 s takes 6 s, with ``advance`` none."""
+    """Real time stamps and AWS's waits: with ``scale`` 0.01 a bake of 600 s takes 6 s, with ``advance`` none.
+
+    A frozen clock moves by ``advance`` only: a wait then ends when a test says so, and not before.
+    """
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
+        self.frozen = False
         self._elapsed = 0.0
         self._since = time.monotonic()
         self._changed = asyncio.Event()
@@ -33,8 +37,8 @@ class Clock:
     @property
     def elapsed_seconds(self) -> float:
         """How many AWS seconds of waiting have gone by since the start."""
-        running = (time.monotonic() - self._since) / self.scale if self.scale > 0 else 0.0
-        return self._elapsed + running
+        moving = self.scale > 0 and not self.frozen
+        return self._elapsed + ((time.monotonic() - self._since) / self.scale if moving else 0.0)
 
     def advance(self, seconds: float) -> None:
         """Let so many AWS seconds have gone by: every wait under way is that much shorter."""
@@ -48,13 +52,23 @@ class Clock:
         self.scale = scale
         self._wake()
 
+    def freeze(self) -> None:
+        """Let no AWS time go by from now on but by ``advance``."""
+        self._elapsed, self.frozen = self.elapsed_seconds, True
+        self._wake()
+
+    def thaw(self) -> None:
+        """Let time go by again, from where it stands."""
+        self._since, self.frozen = time.monotonic(), False
+        self._wake()
+
     async def sleep(self, seconds: float) -> None:
         """Wait for so many AWS seconds."""
         until = self.elapsed_seconds + seconds
         await asyncio.sleep(0)
-        while self.scale > 0 and (left := until - self.elapsed_seconds) > 0:
+        while (self.frozen or self.scale > 0) and (left := until - self.elapsed_seconds) > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self.real_seconds(left)):
+                async with asyncio.timeout(None if self.frozen else self.real_seconds(left)):
                     await self._changed.wait()
 
     def _wake(self) -> None:

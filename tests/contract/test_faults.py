@@ -66,6 +66,7 @@ def test_faults_are_listed_and_removed(faults: Ask) -> None:
         ("GET", None, "secrets", 404),
         ("POST", {}, "clock", 400),
         ("POST", {"advance_seconds": -1}, "clock", 400),
+        ("POST", {"frozen": 1}, "clock", 400),
         ("POST", b'{"advance_seconds": NaN}', "clock", 400),
         ("POST", {"scale": True}, "clock", 400),
         ("POST", {"year": 2030}, "clock", 400),

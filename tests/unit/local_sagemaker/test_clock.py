@@ -51,3 +51,32 @@ def test_what_is_no_longer_than_a_step_needs_no_wait_before_it() -> None:
     before = clock.elapsed_seconds
     assert waited(clock, 0) < 0.5
     assert before >= 50
+
+
+def test_a_frozen_clock_waits_for_its_steps_however_fast_it_was() -> None:
+    async def wait() -> None:
+        clock = Clock(0.0001)
+        sleeper = asyncio.create_task(clock.sleep(100))
+        await asyncio.sleep(0)
+        clock.freeze()
+        clock.advance(99)
+        done, _ = await asyncio.wait({sleeper}, timeout=0.05)
+        assert not done
+        clock.advance(1)
+        await asyncio.wait_for(sleeper, 5)
+
+    asyncio.run(wait())
+
+
+def test_a_thawed_clock_goes_on_where_it_stood() -> None:
+    async def wait() -> None:
+        clock = Clock(0.0001)
+        clock.freeze()
+        before = clock.elapsed_seconds
+        sleeper = asyncio.create_task(clock.sleep(100))
+        await asyncio.sleep(0.02)
+        assert clock.elapsed_seconds == before
+        clock.thaw()
+        await asyncio.wait_for(sleeper, 5)
+
+    asyncio.run(wait())
