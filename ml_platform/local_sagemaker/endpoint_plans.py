@@ -69,10 +69,10 @@ def with_desired(plan: FleetPlan, desired: dict[str, Any]) -> FleetPlan:
     return plan.with_variant(name, weight=desired.get("DesiredWeight"), instances=first, serverless=serverless)
 
 
-def require_room(variants: tuple[VariantPlan, ...]) -> None:
-    """Refuse more instances than this machine should start."""
+def require_room(variants: tuple[VariantPlan, ...], *, least: int = 1) -> None:
+    """Refuse more instances than this machine should start, and fewer than an endpoint needs."""
     for variant in variants:
-        if variant.instances < 1:
+        if variant.instances < least:
             raise validation(f"Production variant {variant.name} must have at least one instance.")
     if (total := sum(variant.instances for variant in variants)) > MAX_INSTANCES:
         raise AwsError(

@@ -108,7 +108,8 @@ async def update_endpoint_weights_and_capacities(service: Service, request: Requ
                 f'"{record["EndpointConfigName"]}".'
             )
         plan = with_desired(plan, desired)
-    require_room(plan.variants)
+    # Asynchronous requests can wait for an instance.
+    require_room(plan.variants, least=1 if plan.asynchronous is None else 0)
     return _start_update(service, record, plan, record.get("LastDeploymentConfig"))
 
 

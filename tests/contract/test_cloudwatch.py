@@ -205,7 +205,12 @@ def test_what_cannot_be_is_refused(cloudwatch: Any, call: str, arguments: dict[s
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"AlarmActions": ["arn:aws:sns:us-east-1:000000000000:pager"]}, "does not implement actions of alarms"),
+        (
+            {"AlarmActions": ["arn:aws:lambda:us-east-1:000000000000:function:f"]},
+            "does not implement alarm actions but SNS",
+        ),
+        ({"OKActions": ["arn:aws:sns:eu-west-1:000000000000:pager"]}, "Invalid region eu-west-1 specified"),
+        ({"AlarmActions": ["pager"]}, "Invalid arn syntax: pager"),
         ({"Period": 45}, "Period must be"),
         ({"EvaluationPeriods": 1441}, "across more than 86400 s"),
         ({"Statistic": None, "ExtendedStatistic": "tm99"}, "not supported"),

@@ -29,6 +29,7 @@ class Inbox:
     """A topic, and a queue that gets what the topic is sent."""
 
     def __init__(self) -> None:
+        self.subjects: list[str] = []
         name = f"inbox-{uuid.uuid4().hex[:8]}"
         sns, self._sqs = boto3.client("sns"), boto3.client("sqs")
         self.topic: str = sns.create_topic(Name=name)["TopicArn"]
@@ -41,6 +42,8 @@ class Inbox:
     def message(self) -> Any:
         """Return the next message."""
         envelope = eventually(self._receive)
+        assert envelope is not None
+        self.subjects.append(envelope.get("Subject", ""))
         return json.loads(envelope["Message"])
 
     def _receive(self) -> dict[str, Any] | None:

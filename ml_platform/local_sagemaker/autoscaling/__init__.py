@@ -1,5 +1,5 @@
-"""Application Auto Scaling for endpoint variants: scalable targets, and policies that track invocations per instance.
+"""Application Auto Scaling for endpoint variants: scalable targets, tracked metrics, steps and schedules.
 
-``operations`` holds the API, ``tracking`` the loop that acts on it. Step, scheduled and predictive scaling
-are not here.
+``operations`` holds the API, ``tracking`` the loop that acts on it, ``acting`` what it does; ``steps`` and
+``schedules`` are pure. Predictive scaling is not here.
 """

@@ -4,16 +4,23 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
 
 from botocore.model import OperationModel
 
-from ml_platform.local_sagemaker.autoscaling.tracking import (
+from ml_platform.local_sagemaker.autoscaling.acting import (
     ACTIVITY_KIND,
     POLICY_KIND,
+    SCHEDULED_KIND,
     TARGET_KIND,
     instances_of,
-    track,
+    is_asynchronous,
+    step,
 )
+from ml_platform.local_sagemaker.autoscaling.schedules import Schedule, ScheduleError
+from ml_platform.local_sagemaker.autoscaling.steps import StepError, require_steps
+from ml_platform.local_sagemaker.autoscaling.tracking import track
+from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.protocol import Reply, error_reply, parse_request, serialise, service_model
 from ml_platform.local_sagemaker.service import AwsError, Request, Response, Service, validation
 
@@ -27,6 +34,7 @@ METRIC = "SageMakerVariantInvocationsPerInstance"
 
 async def recover(service: Service) -> None:
     """Go on scaling what is registered."""
+    monitoring_of(service).actions.scale = partial(step, service)
     service.spawn(track(service), "autoscaling")
 
 
@@ -55,8 +63,10 @@ def register_scalable_target(service: Service, request: Request) -> Response:
     merged = {**before, **request}
     if "MinCapacity" not in merged or "MaxCapacity" not in merged:
         raise validation("MinCapacity and MaxCapacity are required to register a scalable target.")
-    if not 1 <= merged["MinCapacity"] <= merged["MaxCapacity"]:
-        raise validation("MinCapacity must be at least 1 and at most MaxCapacity.")
+    # Only what waits in a queue can wait for an instance.
+    least = 0 if is_asynchronous(service, resource) else 1
+    if not least <= merged["MinCapacity"] <= merged["MaxCapacity"]:
+        raise validation(f"MinCapacity must be at least {least} and at most MaxCapacity.")
     arn = f"arn:aws:application-autoscaling:{service.region}:{service.account}:scalable-target/{resource}"
     role = "aws-service-role/sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling"
     created = {"CreationTime": service.clock.timestamp(), "RoleARN": f"arn:aws:iam::{service.account}:role/{role}"}
@@ -71,6 +81,8 @@ def deregister_scalable_target(service: Service, request: Request) -> Response:
     _require_target(service, resource)
     for policy in service.store.list(POLICY_KIND, ResourceId=resource):
         service.store.delete(POLICY_KIND, _policy_key(policy))
+    for action in service.store.list(SCHEDULED_KIND, ResourceId=resource):
+        service.store.delete(SCHEDULED_KIND, _action_key(action))
     service.store.delete(TARGET_KIND, resource)
     return {}
 
@@ -83,25 +95,22 @@ def describe_scalable_targets(service: Service, request: Request) -> Response:
 
 
 def put_scaling_policy(service: Service, request: Request) -> Response:
-    """Create or overwrite a policy that tracks invocations per instance."""
+    """Create or overwrite a policy that tracks a metric, or that alarms call."""
     resource = _resource(request)
     _require_target(service, resource)
-    if request.get("PolicyType", "StepScaling") != "TargetTrackingScaling":
-        raise _refused("policies other than TargetTrackingScaling")
-    tracking = request.get("TargetTrackingScalingPolicyConfiguration")
-    if tracking is None:
-        raise validation("TargetTrackingScalingPolicyConfiguration is required.")
-    metric = tracking.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
-    if metric != METRIC:
-        raise _refused(f"tracking anything but {METRIC}")
-    if tracking["TargetValue"] <= 0:
-        raise validation("TargetValue must be greater than 0.")
+    kind = request.get("PolicyType", "StepScaling")
+    if kind == "StepScaling":
+        _require_steps(request)
+    elif kind == "TargetTrackingScaling":
+        _require_tracking(request)
+    else:
+        raise _refused("predictive scaling policies")
     key = _policy_key(request)
     arn = (
         f"arn:aws:autoscaling:{service.region}:{service.account}:scalingPolicy:resource/sagemaker/{resource}:"
         f"policyName/{request['PolicyName']}"
     )
-    body = {"CreationTime": service.clock.timestamp(), **request, "PolicyARN": arn, "Alarms": []}
+    body = {"CreationTime": service.clock.timestamp(), "PolicyType": kind, **request, "PolicyARN": arn, "Alarms": []}
     service.store.put(POLICY_KIND, key, body)
     return {"PolicyARN": arn, "Alarms": []}
 
@@ -134,6 +143,73 @@ def describe_scaling_activities(service: Service, request: Request) -> Response:
     return {"ScalingActivities": activities[::-1][: request.get("MaxResults", 50)]}
 
 
+def put_scheduled_action(service: Service, request: Request) -> Response:
+    """Create a scheduled action, or change one."""
+    resource = _resource(request)
+    _require_target(service, resource)
+    key = _action_key(request)
+    before = service.store.get(SCHEDULED_KIND, key) or {}
+    merged = {"CreationTime": service.clock.timestamp(), **before, **request}
+    if "Schedule" not in merged or not merged.get("ScalableTargetAction"):
+        raise validation("Schedule and ScalableTargetAction are required for a new scheduled action.")
+    try:
+        schedule = Schedule(merged["Schedule"], merged.get("Timezone"))
+    except ScheduleError as error:
+        raise validation(f"Schedule is not valid: {error}") from error
+    if schedule.rate_seconds and "Timezone" in merged:
+        raise validation("Timezone is valid for at(...) and cron(...) expressions only.")
+    bounds = merged["ScalableTargetAction"]
+    if bounds.get("MinCapacity", 0) > bounds.get("MaxCapacity", bounds.get("MinCapacity", 0)):
+        raise validation("Maximum capacity cannot be less than minimum capacity.")
+    place = f"resource/sagemaker/{resource}:scheduledActionName/{request['ScheduledActionName']}"
+    merged["ScheduledActionARN"] = f"arn:aws:autoscaling:{service.region}:{service.account}:scheduledAction:{place}"
+    service.store.put(SCHEDULED_KIND, key, merged)
+    return {}
+
+
+def describe_scheduled_actions(service: Service, request: Request) -> Response:
+    """Return scheduled actions."""
+    names, resource = request.get("ScheduledActionNames"), request.get("ResourceId")
+    actions = [
+        each
+        for each in service.store.list(SCHEDULED_KIND)
+        if (not names or each["ScheduledActionName"] in names) and (resource is None or each["ResourceId"] == resource)
+    ]
+    return {"ScheduledActions": actions}
+
+
+def delete_scheduled_action(service: Service, request: Request) -> Response:
+    """Forget a scheduled action."""
+    _resource(request)
+    if not service.store.delete(SCHEDULED_KIND, _action_key(request)):
+        name = request["ScheduledActionName"]
+        raise AwsError("ObjectNotFoundException", f"No scheduled action found with name {name}.")
+    return {}
+
+
+def _require_steps(request: Request) -> None:
+    try:
+        require_steps(request.get("StepScalingPolicyConfiguration", {}))
+    except StepError as error:
+        raise validation(f"StepScalingPolicyConfiguration is not valid: {error}") from error
+
+
+def _require_tracking(request: Request) -> None:
+    tracking = request.get("TargetTrackingScalingPolicyConfiguration")
+    if tracking is None:
+        raise validation("TargetTrackingScalingPolicyConfiguration is required.")
+    custom = tracking.get("CustomizedMetricSpecification")
+    metric = tracking.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+    if (custom is None) == (metric is None):
+        raise validation("Either PredefinedMetricSpecification or CustomizedMetricSpecification is required.")
+    if custom is not None and not {"MetricName", "Namespace", "Statistic"} <= custom.keys():
+        raise _refused("metric math in CustomizedMetricSpecification")
+    if custom is None and metric != METRIC:
+        raise _refused(f"predefined metrics but {METRIC}")
+    if tracking["TargetValue"] <= 0:
+        raise validation("TargetValue must be greater than 0.")
+
+
 OPERATIONS: dict[str, Callable[[Service, Request], Response]] = {
     "RegisterScalableTarget": register_scalable_target,
     "DeregisterScalableTarget": deregister_scalable_target,
@@ -142,6 +218,9 @@ OPERATIONS: dict[str, Callable[[Service, Request], Response]] = {
     "DescribeScalingPolicies": describe_scaling_policies,
     "DeleteScalingPolicy": delete_scaling_policy,
     "DescribeScalingActivities": describe_scaling_activities,
+    "PutScheduledAction": put_scheduled_action,
+    "DescribeScheduledActions": describe_scheduled_actions,
+    "DeleteScheduledAction": delete_scheduled_action,
 }
 
 
@@ -164,6 +243,10 @@ def _resource(request: Request) -> str:
 
 def _policy_key(request: Request) -> str:
     return f"{request['ResourceId']}/{request['PolicyName']}"
+
+
+def _action_key(request: Request) -> str:
+    return f"{request['ResourceId']}/{request['ScheduledActionName']}"
 
 
 def _require_target(service: Service, resource: str) -> None:

@@ -1,4 +1,4 @@
-"""Target tracking: how many instances the last minutes' invocations ask for, and the loop that provides them.
+"""Target tracking and schedules: how many instances the last minutes ask for, and the loop that provides them.
 
 After what AWS says of its policies: out when three minutes in a row are above the target, in when fifteen are below
 nine tenths of it; without data nothing changes. Minutes and cool-downs follow the service's clock, as alarms do.
@@ -8,29 +8,33 @@ import asyncio
 import logging
 import math
 import time
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from ml_platform.local_sagemaker.autoscaling.acting import (
+    COOLDOWN_SECONDS,
+    POLICY_KIND,
+    SCHEDULED_KIND,
+    TARGET_KIND,
+    Target,
+    can_change,
+    instances_of,
+    is_cooling,
+    is_held,
+    scale,
+    variant_of,
+)
+from ml_platform.local_sagemaker.autoscaling.schedules import Schedule
 from ml_platform.local_sagemaker.cloudwatch.metric_store import Metric
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.cloudwatch.queries import statistics
 from ml_platform.local_sagemaker.endpoint_metrics import NAMESPACE
-from ml_platform.local_sagemaker.service import OPERATIONS, AwsError, Service
+from ml_platform.local_sagemaker.service import AwsError, Service
 
 logger = logging.getLogger(__name__)
 
-TARGET_KIND, POLICY_KIND, ACTIVITY_KIND, ENDPOINT_KIND = (
-    "scalable-target",
-    "scaling-policy",
-    "scaling-activity",
-    "endpoint",
-)
 PERIOD_SECONDS, LEAST_PAUSE = 60, 0.2
 OUT_PERIODS, IN_PERIODS, IN_MARGIN = 3, 15, 0.9
-COOLDOWN_SECONDS = 300
-
-Target = dict[str, Any]
 
 
 def wanted(per_instance: Sequence[float | None], instances: int, target: float, *, scale_in: bool = True) -> int:
@@ -51,24 +55,12 @@ def wanted(per_instance: Sequence[float | None], instances: int, target: float, 
     return instances
 
 
-def variant_of(resource: str) -> tuple[str, str]:
-    """Return endpoint and variant of a ``ResourceId`` (endpoint/NAME/variant/NAME)."""
-    _, endpoint, _, variant = resource.split("/")
-    return endpoint, variant
-
-
-def instances_of(service: Service, resource: str) -> int | None:
-    """Return how many instances a variant is to have, or None when it does not exist."""
-    endpoint, variant = variant_of(resource)
-    record = service.store.get(ENDPOINT_KIND, endpoint)
-    plans = record["Plan"]["variants"] if record else []
-    return next((int(plan["instances"]) for plan in plans if plan["name"] == variant), None)
-
-
 async def track(service: Service) -> None:
     """Scale every registered variant, for as long as the service runs."""
     while True:
         await asyncio.sleep(max(service.clock.real_seconds(PERIOD_SECONDS) / 2, LEAST_PAUSE))
+        for action in service.store.list(SCHEDULED_KIND):
+            _take_schedule(service, action)
         for target in service.store.list(TARGET_KIND):
             try:
                 await _scale(service, target)
@@ -79,60 +71,64 @@ async def track(service: Service) -> None:
                 logger.exception("scaling %s failed inside the stand-in", target["ResourceId"])
 
 
+def _take_schedule(service: Service, action: dict[str, Any]) -> None:
+    """Give a variant the bounds of a scheduled action whose time has come."""
+    now, resource = service.clock.timestamp(), action["ResourceId"]
+    target = service.store.get(TARGET_KIND, resource)
+    held = (target or {}).get("SuspendedState", {}).get("ScheduledScalingSuspended", False)
+    inside = action.get("StartTime", now) <= now <= action.get("EndTime", now)
+    last = action.get("TakenAt", action["CreationTime"])
+    due = Schedule(action["Schedule"], action.get("Timezone")).due(last, now, service.clock.scale)
+    if target is None or held or not inside or not due:
+        return
+    service.store.update(SCHEDULED_KIND, f"{resource}/{action['ScheduledActionName']}", TakenAt=now)
+    bounds = action["ScalableTargetAction"]
+    low, high = bounds.get("MinCapacity", target["MinCapacity"]), bounds.get("MaxCapacity", target["MaxCapacity"])
+    service.store.update(TARGET_KIND, resource, MinCapacity=min(low, high), MaxCapacity=max(low, high))
+    logger.info("scheduled action %s bounds %s to %d..%d", action["ScheduledActionName"], resource, low, high)
+
+
 async def _scale(service: Service, target: Target) -> None:
-    endpoint, variant = variant_of(target["ResourceId"])
-    record, instances = service.store.get(ENDPOINT_KIND, endpoint), instances_of(service, target["ResourceId"])
-    if record is None or instances is None or record["EndpointStatus"] != "InService":
-        return
-    asked, cause = _asked(service, target, instances)
-    count = min(max(asked, target["MinCapacity"]), target["MaxCapacity"])
-    if count == instances:
-        return
-    change = {"VariantName": variant, "DesiredInstanceCount": count}
-    request = {"EndpointName": endpoint, "DesiredWeightsAndCapacities": [change]}
-    await OPERATIONS["UpdateEndpointWeightsAndCapacities"](service, request)
-    now = service.clock.timestamp()
-    service.store.update(TARGET_KIND, target["ResourceId"], ScaledAt=now)
-    logger.info("%s is scaled from %d to %d instances", target["ResourceId"], instances, count)
-    activity = {
-        "ActivityId": str(uuid.uuid4()),
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": target["ResourceId"],
-        "ScalableDimension": target["ScalableDimension"],
-        "Description": f"Setting desired instance count to {count}.",
-        "Cause": cause,
-        "StartTime": now,
-        "EndTime": now,
-        "StatusCode": "Successful",
-    }
-    service.store.insert(ACTIVITY_KIND, activity["ActivityId"], activity)
+    instances = instances_of(service, target["ResourceId"])
+    if instances is not None and can_change(service, target["ResourceId"]):
+        asked, cause = _asked(service, target, instances)
+        await scale(service, target, asked, cause)
 
 
 def _asked(service: Service, target: Target, instances: int) -> tuple[int, str]:
     """Return the largest number of instances that a policy asks for; without a policy, what there is."""
     found: list[tuple[int, str]] = []
-    suspended = target.get("SuspendedState", {})
     for policy in service.store.list(POLICY_KIND, ResourceId=target["ResourceId"]):
-        tracking = policy["TargetTrackingScalingPolicyConfiguration"]
+        tracking = policy.get("TargetTrackingScalingPolicyConfiguration")
+        if tracking is None:
+            continue
         scale_in = not tracking.get("DisableScaleIn", False)
-        count = wanted(_per_instance(service, target), instances, tracking["TargetValue"], scale_in=scale_in)
+        series = _last_minutes(service, target, tracking)
+        count = wanted(series, instances, tracking["TargetValue"], scale_in=scale_in)
         out = count > instances
         cooldown = tracking.get("ScaleOutCooldown" if out else "ScaleInCooldown", COOLDOWN_SECONDS)
-        cool = time.time() - target.get("ScaledAt", 0.0) < service.clock.real_seconds(cooldown)
-        held = suspended.get("DynamicScalingOutSuspended" if out else "DynamicScalingInSuspended", False)
-        found.append((instances if cool or held else count, f"policy {policy['PolicyName']}"))
+        stays = is_cooling(service, target, cooldown) or is_held(target, out=out)
+        found.append((instances if stays else count, f"policy {policy['PolicyName']}"))
     return max(found, default=(instances, "capacity outside of the registered minimum and maximum"))
 
 
-def _per_instance(service: Service, target: Target) -> list[float | None]:
-    endpoint, variant = variant_of(target["ResourceId"])
+def _last_minutes(service: Service, target: Target, tracking: dict[str, Any]) -> list[float | None]:
     monitoring = monitoring_of(service)
     period = monitoring.milliseconds(PERIOD_SECONDS)
     end = int(time.time() * 1000) // period * period
     # What was counted before the last change was counted on another number of instances.
     start = max(end - IN_PERIODS * period, int(target.get("ScaledAt", 0.0) * 1000) // period * period + period)
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
-    metric = Metric.of(NAMESPACE, "InvocationsPerInstance", dimensions)
+    metric, statistic = _tracked(target, tracking)
     monitoring.flush()
     sums = statistics(monitoring.store, metric, start, end, period)
-    return [sums[at].value("Sum") if at in sums else None for at in range(start, end, period)]
+    return [sums[at].value(statistic) if at in sums else None for at in range(start, end, period)]
+
+
+def _tracked(target: Target, tracking: dict[str, Any]) -> tuple[Metric, str]:
+    custom = tracking.get("CustomizedMetricSpecification")
+    if custom is not None:
+        metric = Metric.of(custom["Namespace"], custom["MetricName"], custom.get("Dimensions", ()))
+        return metric, custom["Statistic"]
+    endpoint, variant = variant_of(target["ResourceId"])
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    return Metric.of(NAMESPACE, "InvocationsPerInstance", dimensions), "Sum"

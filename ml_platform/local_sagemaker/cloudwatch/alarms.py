@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ml_platform.local_sagemaker.cloudwatch.actions import ACTIONS, require_actions
 from ml_platform.local_sagemaker.cloudwatch.alarm_states import COMPARISONS
 from ml_platform.local_sagemaker.cloudwatch.composite_rules import RuleError, parse_rule
 from ml_platform.local_sagemaker.cloudwatch.monitoring import (
@@ -24,7 +25,6 @@ from ml_platform.local_sagemaker.cloudwatch.queries import (
 from ml_platform.local_sagemaker.service import AwsError, Request, Response, Service
 
 MISSING = ("breaching", "notBreaching", "ignore", "missing")
-ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")
 REFUSED = ("EvaluationWindow", "WarmUpConfiguration", "EvaluationCriteria", "EvaluationInterval", "ThresholdMetricId")
 METRIC_MEMBERS = ("MetricName", "Namespace", "Period", "Statistic", "ExtendedStatistic", "Dimensions", "Unit")
 INITIAL_REASON = "Unchecked: Initial alarm creation"
@@ -41,7 +41,7 @@ async def put_metric_alarm(service: Service, request: Request) -> Response:
             raise not_implemented(f"alarms with {member}")
     if request.get("EvaluateLowSampleCountPercentile") == "ignore":
         raise not_implemented("EvaluateLowSampleCountPercentile ignore")
-    _require_no_actions(request)
+    require_actions(service, request)
     for member in ("ComparisonOperator", "EvaluationPeriods", "Threshold"):
         if member not in request:
             raise AwsError("MissingParameter", f"The parameter {member} is required.")
@@ -64,7 +64,7 @@ async def put_composite_alarm(service: Service, request: Request) -> Response:
     """Create or overwrite an alarm on the states of other alarms."""
     if "ActionsSuppressor" in request:
         raise not_implemented("suppression of actions")
-    _require_no_actions(request)
+    require_actions(service, request)
     try:
         rule = parse_rule(request["AlarmRule"])
     except RuleError as error:
@@ -172,7 +172,7 @@ def _put(service: Service, kind: str, request: Request) -> Response:
         raise invalid(f"An alarm of another type exists with the name {name}.")
     body: Alarm = {
         "ActionsEnabled": True,
-        **{name: [] for name in ACTIONS},
+        **{name: [] for name in ACTIONS.values()},
         **request,
         "Type": kind,
         "AlarmArn": f"arn:aws:cloudwatch:{service.region}:{service.account}:alarm:{name}",
@@ -213,15 +213,6 @@ def _require_measure(request: Request) -> None:
         raise invalid("The metrics of an alarm must have one period, and there must be at least one.")
 
 
-def _require_no_actions(request: Request) -> None:
-    """An alarm that promises to notify somebody and does not is worse than none."""
-    given = [member for member in ACTIONS if request.get(member)]
-    if given and request.get("ActionsEnabled", True):
-        raise not_implemented(
-            f"actions of alarms ({', '.join(given)}); with ActionsEnabled=False they are kept as text"
-        )
-
-
 def _descendants(service: Service, names: tuple[str, ...]) -> set[str]:
     found, left = set[str](), list(names)
     while left:
@@ -239,7 +230,7 @@ def _alarms(service: Service) -> list[Alarm]:
 
 def _wanted(alarm: Alarm, request: Request) -> bool:
     names, prefix = request.get("AlarmNames"), request.get("ActionPrefix")
-    actions = [action for member in ACTIONS for action in alarm.get(member, [])]
+    actions = [action for member in ACTIONS.values() for action in alarm.get(member, [])]
     return (
         (not names or alarm["AlarmName"] in names)
         and str(alarm["AlarmName"]).startswith(request.get("AlarmNamePrefix", ""))

@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from ml_platform.local_sagemaker.cloudwatch.actions import Actions
 from ml_platform.local_sagemaker.cloudwatch.alarm_states import COMPARISONS, EXTRA_PERIODS, judge
 from ml_platform.local_sagemaker.cloudwatch.composite_rules import RuleError, parse_rule
 from ml_platform.local_sagemaker.cloudwatch.metric_store import RETENTION_SECONDS, MetricStore, Point
@@ -37,6 +38,7 @@ class Monitoring:
         self.store = MetricStore(service.home / "metrics.sqlite")
         self.endpoints = EndpointMetrics()
         self._service = service
+        self.actions = Actions(service, self.remember)
         self._evaluated: dict[str, tuple[float, int]] = {}
         self._children: dict[str, tuple[str | None, ...]] = {}
         self._forget_at = 0.0
@@ -58,18 +60,26 @@ class Monitoring:
         alarm = self._service.store.get(KIND, name)
         return None if alarm is None else str(alarm["StateValue"])
 
-    def set_state(self, alarm: Alarm, state: str, reason: str, data: dict[str, Any] | str | None = None) -> None:
-        """Move an alarm to a state and remember that."""
+    def set_state(
+        self,
+        alarm: Alarm,
+        state: str,
+        reason: str,
+        data: dict[str, Any] | str | None = None,
+        value: float | None = None,
+    ) -> None:
+        """Move an alarm to a state, remember that and do what the alarm asks for then."""
         now = self._service.clock.timestamp()
         text = data if isinstance(data, str) else json.dumps(data) if data is not None else None
         changes: dict[str, Any] = {"StateReason": reason, "StateReasonData": text, "StateUpdatedTimestamp": now}
         before = alarm["StateValue"]
         if state != before:
             changes |= {"StateValue": state, "StateTransitionedTimestamp": now}
-        self._service.store.update(KIND, alarm["AlarmName"], **changes)
+        changed = self._service.store.update(KIND, alarm["AlarmName"], **changes)
         if state != before:
             logger.info("alarm %s is %s (was %s): %s", alarm["AlarmName"], state, before, reason)
             self.remember(alarm, "StateUpdate", f"Alarm updated from {before} to {state}", {"newState": reason})
+            self.actions.run(changed, before, now, value)
 
     def remember(self, alarm: Alarm, kind: str, summary: str, data: dict[str, Any]) -> None:
         """Add to an alarm's history."""
@@ -140,7 +150,10 @@ class Monitoring:
         )
         if state is not None and state != alarm["StateValue"]:
             recent = [point for point in points[-periods:] if point is not None]
-            self.set_state(alarm, state, _reason(alarm, state, recent), _reason_data(alarm, recent))
+            value = recent[-1] if recent else None
+            self.set_state(alarm, state, _reason(alarm, state, recent), _reason_data(alarm, recent), value)
+        elif state is not None:
+            self.actions.run_again(alarm, next((point for point in points[::-1] if point is not None), None))
 
     def _points(self, alarm: Alarm, boundary: int, period: int) -> list[float | None]:
         """Return the alarm's last values, oldest first: a few more than it evaluates."""
