@@ -63,5 +63,7 @@ def stored(connection: psycopg.Connection) -> list[tuple[str, str, str]]:
     return sorted(rows.fetchall())
 
 
-def landed_ids(settings: Settings, source: ChangeSource, table: str = "payments/transactions") -> list[str]:
-    return sorted(DailyTable(source.inbox.store, table).read(MONDAY, MONDAY + timedelta(days=31))["transaction_id"])
+def landed_ids(source: ChangeSource) -> list[str]:
+    """Ids of all landed payments."""
+    landed = DailyTable(source.inbox.store, "payments/transactions").read(MONDAY, MONDAY + timedelta(days=31))
+    return sorted(landed["transaction_id"])

@@ -1,61 +1,27 @@
 """PostgreSQL by logical replication: every change once, whatever dies and when. Against a real server."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from ml_platform.core.errors import ServiceUnavailableError, SourceDataError
 from ml_platform.core.settings import Settings
 from ml_platform.ingestion.changes.change_source import ChangeSource
 from ml_platform.ingestion.changes.replication import ReplicationOrigin
 from ml_platform.ingestion.landing import ingest_transactions
-from tests.contract.payments_table import CREATE, MONDAY, address, filed, insert, many, noon, source_at, stored
-from tests.contract.postgres_server import PostgresServer, postgres_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
+from tests.contract.payments_table import MONDAY, address, filed, insert, many, noon, source_at, stored
+from tests.contract.postgres_server import PostgresServer
 
 
 @pytest.fixture
-def database(server: PostgresServer) -> Iterator[str]:
-    """A database of the test's own, with a table of payments whose old rows are logged."""
-    name = f"shop{os.urandom(4).hex()}"
-    with server.connect() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    with server.connect(name) as connection:
-        connection.execute(CREATE)
-        connection.execute("ALTER TABLE payments REPLICA IDENTITY FULL")
-    yield name
-    with server.connect() as connection:
-        # A database with a slot cannot be dropped, and a slot keeps the log of the whole server.
-        for (slot,) in connection.execute(
-            "SELECT slot_name FROM pg_replication_slots WHERE database = %s", (name,)
-        ).fetchall():
-            connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-@pytest.fixture
-def shop(server: PostgresServer, database: str) -> Iterator[psycopg.Connection]:
-    with server.connect(database) as connection:
-        yield connection
-
-
-@pytest.fixture
-def source(settings: Settings, server: PostgresServer, database: str) -> ChangeSource:
-    return source_at(settings, address(server, database, slot=database))
+def source(settings: Settings, postgres: PostgresServer, database: str) -> ChangeSource:
+    return source_at(settings, address(postgres, database, slot=database))
 
 
 def test_the_table_is_copied_and_then_followed(source: ChangeSource, shop: psycopg.Connection) -> None:
@@ -141,11 +107,11 @@ while True:
 def test_a_consumer_killed_again_and_again_files_every_change_once(
     source: ChangeSource,
     shop: psycopg.Connection,
-    server: PostgresServer,
+    postgres: PostgresServer,
     database: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("ML_PLATFORM_SOURCE", address(server, database, slot=database))
+    monkeypatch.setenv("ML_PLATFORM_SOURCE", address(postgres, database, slot=database))
     insert(shop, many("a", 40))
     for number in range(3):
         consumer = subprocess.Popen([sys.executable, "-c", CONSUMER], stdout=subprocess.PIPE, text=True)
@@ -180,9 +146,9 @@ def test_a_second_consumer_that_comes_late_changes_nothing(source: ChangeSource,
 
 
 def test_a_database_that_is_down_is_waited_for_and_reading_goes_on(
-    source: ChangeSource, server: PostgresServer, database: str
+    source: ChangeSource, postgres: PostgresServer, database: str
 ) -> None:
-    with server.connect(database) as connection:
+    with postgres.connect(database) as connection:
         insert(connection, many("a", 10))
         source.refresh()
         insert(connection, many("b", 10))
@@ -191,27 +157,27 @@ def test_a_database_that_is_down_is_waited_for_and_reading_goes_on(
     def pause(seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 3:
-            server.start()
+            postgres.start()
 
-    server.stop()
+    postgres.stop()
     assert replace(source, sleep=pause).refresh() == 10
     assert pauses == [1.0, 2.0, 4.0]
-    with server.connect(database) as connection:
+    with postgres.connect(database) as connection:
         assert filed(source) == stored(connection)
 
 
 def test_a_database_that_stays_down_is_a_clear_error_and_nothing_is_lost(
-    source: ChangeSource, server: PostgresServer, database: str
+    source: ChangeSource, postgres: PostgresServer, database: str
 ) -> None:
-    with server.connect(database) as connection:
+    with postgres.connect(database) as connection:
         source.refresh()
         insert(connection, many("a", 10))
-    server.stop()
+    postgres.stop()
     try:
         with pytest.raises(ServiceUnavailableError, match=r"(?s)public\.payments.*goes on where it stopped"):
             replace(source, patience=timedelta(0)).refresh()
     finally:
-        server.start()
+        postgres.start()
     assert source.refresh() == 10
 
 

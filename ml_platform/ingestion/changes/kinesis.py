@@ -10,7 +10,7 @@ a shard are read when the shard is: that keeps the order of a key, which lives i
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,19 +40,20 @@ class KinesisOrigin:
         """Yield the records of shard after shard, parents before their children; see ``Origin``."""
         read: dict[str, str | None] = dict(state.get("shards", {}))
         finished: set[str] = set(state.get("finished", ()))
+        visited: set[str] = set()
         shards = streams.list_shards(self.region, self.stream)
         kept = {shard.shard_id for shard in shards}
-        for shard in _parents_first(shards):
-            if shard.shard_id in finished or any(parent in kept - finished for parent in shard.parents):
-                # Children wait until their parents are read to the end.
-                continue
-            for records, drained in self._read(shard.shard_id, read.get(shard.shard_id)):
-                if records:
-                    read[shard.shard_id] = records[-1].sequence_number
-                if drained and shard.closed:
-                    finished.add(shard.shard_id)
-                if records or (drained and shard.closed):
-                    yield Batch([self._change(record) for record in records], _state(read, finished, kept))
+        while ready := [shard for shard in readable(shards, finished) if shard.shard_id not in visited]:
+            for shard in ready:
+                visited.add(shard.shard_id)
+                for records, drained in self._read(shard.shard_id, read.get(shard.shard_id)):
+                    if records:
+                        read[shard.shard_id] = records[-1].sequence_number
+                    closes = drained and shard.closed
+                    if closes:
+                        finished.add(shard.shard_id)
+                    if records or closes:
+                        yield Batch([self._change(record) for record in records], _state(read, finished, kept))
 
     def acknowledge(self, state: State) -> None:
         """Do nothing: a stream keeps its records for as long as it is told to."""
@@ -94,9 +95,11 @@ def _state(read: Mapping[str, str | None], finished: set[str], kept: set[str]) -
     }
 
 
-def _parents_first(shards: Sequence[streams.Shard]) -> list[streams.Shard]:
-    """Return shards in an order in which each comes after its parents: ids are numbered as shards are made."""
-    return sorted(shards, key=lambda shard: shard.shard_id)
+def readable(shards: Sequence[streams.Shard], finished: Collection[str]) -> list[streams.Shard]:
+    """Return the shards to read now: not read to their end, and no parent that is still listed has more to give."""
+    waiting = {shard.shard_id for shard in shards} - set(finished)
+    ready = [shard for shard in shards if shard.shard_id in waiting and not waiting & set(shard.parents)]
+    return sorted(ready, key=lambda shard: shard.shard_id)
 
 
 def _open(content: Any) -> tuple[Operation, Row]:
