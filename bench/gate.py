@@ -20,6 +20,7 @@ from bench.report import Measure, conclude
 from ml_platform.cli.console import progress
 from ml_platform.evaluation.comparison import compare
 from ml_platform.evaluation.gate import GatePolicy, decide
+from ml_platform.evaluation.leakage import LeakageReport
 from ml_platform.evaluation.report import evaluate
 from ml_platform.evaluation.slices import PAYMENT_SLICES
 
@@ -27,6 +28,7 @@ DEMO_CARDS = 1000
 SLICE_CARDS = 8000
 GAIN, SLICE_LOSS = 0.02, 0.05
 FRAUD_RATE = 0.008
+NO_LEAKAGE = LeakageReport(chance=0.008, model=0.6, shuffled=0.008, shifted=0.008, features={})
 HURT = "amount 20 to 100"
 
 
@@ -135,7 +137,7 @@ def _decide(seed: int) -> tuple[str, ...]:
         for role, scores in (("challenger", challenger), ("champion", champion))
     ]
     comparison = compare(drawn, challenger, champion, seed=seed)
-    return decide(reports[0], reports[1], GatePolicy(), "challenger", comparison).failures
+    return decide(reports[0], reports[1], GatePolicy(), "challenger", comparison, NO_LEAKAGE).failures
 
 
 def _reasons(verdicts: list[tuple[str, ...]]) -> str:

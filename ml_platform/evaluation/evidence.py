@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core.verdict import Verdict
 from ml_platform.evaluation.comparison import Comparison
+from ml_platform.evaluation.leakage import LeakageReport
 from ml_platform.evaluation.report import EvaluationReport
 
 
@@ -22,6 +23,7 @@ class PromotionEvidence(BaseModel):
     champion: EvaluationReport | None = Field(description="The live model on the same rows; None before the first.")
     champion_version: int | None = None
     comparison: Comparison | None = Field(default=None, description="Both models row by row, with intervals.")
+    leakage: LeakageReport | None = Field(default=None, description="What the leakage probes found.")
     failures: tuple[str, ...] = Field(description="Every reason against promotion; empty means passed.")
     decided_at: datetime
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core.verdict import Verdict
 from ml_platform.evaluation.comparison import Comparison, SliceDifference
+from ml_platform.evaluation.leakage import LeakagePolicy, LeakageReport
 from ml_platform.evaluation.report import EvaluationReport
 
 
@@ -65,6 +66,7 @@ class GatePolicy(BaseModel):
         lt=1,
         description="Share of false alarms among slices that are called worse (Benjamini and Hochberg).",
     )
+    leakage: LeakagePolicy = Field(default=LeakagePolicy(), description="Limits of the leakage probes.")
     min_slice_positives: int = Field(
         default=20, ge=1, description="Positives with which a slice can be judged; smaller ones are listed."
     )
@@ -76,6 +78,7 @@ def decide(
     policy: GatePolicy,
     candidate_fingerprint: str,
     comparison: Comparison | None = None,
+    leakage: LeakageReport | None = None,
 ) -> Verdict:
     """Judge a challenger; with no champion yet, the floors alone decide.
 
@@ -85,12 +88,14 @@ def decide(
         policy: The thresholds.
         candidate_fingerprint: Fingerprint of the artifact that would be promoted: an older report is refused.
         comparison: Both models row by row; without it a challenger cannot replace a champion.
+        leakage: What the probes found; a candidate that was not probed is not promoted.
     """
     return Verdict.of(
         [
             *_wrong_report(challenger, candidate_fingerprint),
             *_below_floors(challenger, policy),
             *(_against_champion(challenger, champion, policy, comparison) if champion is not None else ()),
+            *(leakage.verdict(policy.leakage).failures if leakage else ("leakage was not probed",)),
         ]
     )
 

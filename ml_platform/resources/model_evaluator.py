@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ml_platform.evaluation.comparison import Comparison
     from ml_platform.evaluation.evidence import PromotionEvidence
     from ml_platform.evaluation.gate import GatePolicy
+    from ml_platform.evaluation.leakage import LeakageReport
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.modeling.money import MoneyParameters
     from ml_platform.training.run import Candidate
@@ -73,7 +74,8 @@ class ModelEvaluator(PlatformResource):
             champion_scores, champion_fingerprint = self._score(live.package.artifact_uri, holdout)
             champion = report(champion_scores, "champion", champion_fingerprint)
             comparison = _compare(holdout, scores, champion_scores, policy, money)
-        verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison)
+        leakage = _probe(read_split(self.store, training_set, "train").to_pandas(), holdout, scores, training_set)
+        verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison, leakage)
         evidence = PromotionEvidence(
             model=candidate.model,
             candidate_fingerprint=candidate.fingerprint,
@@ -83,6 +85,7 @@ class ModelEvaluator(PlatformResource):
             champion=champion,
             champion_version=live.package.version if live else None,
             comparison=comparison,
+            leakage=leakage,
             failures=verdict.failures,
             decided_at=utc_now(),
         )
@@ -139,3 +142,33 @@ def _costs(holdout: "pd.DataFrame", scores: "np.ndarray", money: "MoneyParameter
         money=money,
     )
     return money.realised(decisions.decide(usable, amounts), holdout["label"].to_numpy(), amounts)
+
+
+_PROBE_TREES = 40
+"""Enough to find what leaks; a probe need not find what is subtle."""
+
+
+def _probe(
+    train: "pd.DataFrame", holdout: "pd.DataFrame", scores: "np.ndarray", training_set: "TrainingSetManifest"
+) -> "LeakageReport | None":
+    """Run the leakage probes; None when labels or scores do not allow it, which the gate counts against."""
+    import numpy as np
+
+    from ml_platform.evaluation.leakage import probe_leakage
+    from ml_platform.modeling.hyperparameters import HyperParameters
+    from ml_platform.modeling.pipeline import FittedPipeline
+
+    if train["label"].nunique() < 2 or holdout["label"].nunique() < 2 or not np.isfinite(scores).all():  # noqa: PLR2004
+        return None
+    probe = HyperParameters(
+        features=training_set.features,
+        model_parameters={"num_iterations": _PROBE_TREES},
+        fingerprint=training_set.fingerprint,
+    )
+    return probe_leakage(
+        train,
+        holdout,
+        scores,
+        lambda rows: FittedPipeline.fit(rows, None, probe).score,
+        features=training_set.features,
+    )

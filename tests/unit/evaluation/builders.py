@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_platform.core.verdict import Verdict
 from ml_platform.evaluation.comparison import Comparison, Difference, SliceDifference
+from ml_platform.evaluation.gate import GatePolicy, decide
+from ml_platform.evaluation.leakage import LeakageReport
 from ml_platform.evaluation.report import EvaluationReport
 
 CANDIDATE = "c" * 64
@@ -56,6 +59,21 @@ def a_comparison(*, slices: tuple[SliceDifference, ...] = (), **metrics: Differe
     names = ("average_precision", "roc_auc", "card_precision_at_100")
     found = {name: a_difference(name) for name in names} | metrics
     return Comparison(draws=500, seed=0, metrics=tuple(found.values()), slices=slices)
+
+
+def no_leakage() -> LeakageReport:
+    """Probes that found nothing."""
+    return LeakageReport(chance=0.007, model=0.67, shuffled=0.008, shifted=0.007, features={"amount": 0.14})
+
+
+def judged(
+    challenger: EvaluationReport,
+    champion: EvaluationReport | None = None,
+    policy: GatePolicy | None = None,
+    comparison: Comparison | None = None,
+) -> Verdict:
+    """The gate's verdict on the candidate of these tests, which leaks nothing."""
+    return decide(challenger, champion, policy or GatePolicy(), CANDIDATE, comparison, no_leakage())
 
 
 def a_holdout(rows: int = 2_000, *, positives: float = 0.05, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:

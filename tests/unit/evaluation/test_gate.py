@@ -8,21 +8,30 @@ import pytest
 from pydantic import ValidationError
 
 from ml_platform.evaluation.gate import GatePolicy, decide
-from tests.unit.evaluation.builders import CANDIDATE, a_champion, a_comparison, a_difference, a_report, a_slice
+from tests.unit.evaluation.builders import (
+    CANDIDATE,
+    a_champion,
+    a_comparison,
+    a_difference,
+    a_report,
+    a_slice,
+    judged,
+    no_leakage,
+)
 
 POLICY = GatePolicy()
 
 
 def test_a_good_first_model_passes() -> None:
-    assert decide(a_report(), None, POLICY, CANDIDATE).passed
+    assert judged(a_report(), None, POLICY).passed
 
 
 def test_a_challenger_with_an_established_gain_passes() -> None:
-    assert decide(a_report(), a_champion(), POLICY, CANDIDATE, a_comparison()).passed
+    assert judged(a_report(), a_champion(), POLICY, a_comparison()).passed
 
 
 def test_a_champion_that_was_not_compared_stays() -> None:
-    assert decide(a_report(), a_champion(), POLICY, CANDIDATE).failures == (
+    assert judged(a_report(), a_champion(), POLICY).failures == (
         "the champion was not compared row by row: evaluate the candidate again",
     )
 
@@ -43,7 +52,7 @@ def test_a_champion_that_was_not_compared_stays() -> None:
     ],
 )
 def test_each_floor_stops_even_a_first_model(flipped: dict[str, Any], reason: str) -> None:
-    assert decide(a_report(**flipped), None, POLICY, CANDIDATE).failures == (reason,)
+    assert judged(a_report(**flipped), None, POLICY).failures == (reason,)
 
 
 @pytest.mark.parametrize(
@@ -57,15 +66,13 @@ def test_each_floor_stops_even_a_first_model(flipped: dict[str, Any], reason: st
 )
 def test_an_unknown_figure_counts_against(metric: str, spoken: str) -> None:
     report = a_report(**{metric: None, "unavailable": {metric: "2 of 9 scores are not finite numbers"}})
-    assert decide(report, None, POLICY, CANDIDATE).failures == (
-        f"{spoken} unavailable: 2 of 9 scores are not finite numbers",
-    )
+    assert judged(report, None, POLICY).failures == (f"{spoken} unavailable: 2 of 9 scores are not finite numbers",)
 
 
 @pytest.mark.parametrize("metric", ["average_precision", "roc_auc", "card_precision_at_100", "calibration_error"])
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
 def test_a_figure_that_is_no_number_is_unknown(metric: str, odd: float) -> None:
-    (reason,) = decide(a_report(**{metric: odd}), None, POLICY, CANDIDATE).failures
+    (reason,) = judged(a_report(**{metric: odd}), None, POLICY).failures
     assert reason.endswith("unavailable: not computed")
 
 
@@ -93,34 +100,47 @@ def test_a_figure_that_is_no_number_is_unknown(metric: str, odd: float) -> None:
 )
 def test_what_chance_could_explain_is_not_promoted(metric: str, interval: tuple[float, float], reason: str) -> None:
     comparison = a_comparison(**{metric: a_difference(metric, low=interval[0], high=interval[1])})
-    assert decide(a_report(), a_champion(), POLICY, CANDIDATE, comparison).failures == (reason,)
+    assert judged(a_report(), a_champion(), POLICY, comparison).failures == (reason,)
 
 
 def test_without_a_required_gain_it_is_enough_to_be_no_worse() -> None:
     policy = GatePolicy(required_gain=None)
     near = a_comparison(average_precision=a_difference("average_precision", low=-0.019, high=0.02))
     far = a_comparison(average_precision=a_difference("average_precision", low=-0.021, high=0.02))
-    assert decide(a_report(), a_champion(), policy, CANDIDATE, near).passed
-    assert decide(a_report(), a_champion(), policy, CANDIDATE, far).failures[0].endswith("a loss of 0.0200 is possible")
+    assert judged(a_report(), a_champion(), policy, near).passed
+    assert judged(a_report(), a_champion(), policy, far).failures[0].endswith("a loss of 0.0200 is possible")
 
 
 def test_a_rise_of_costs_stops_a_challenger_only_where_it_is_limited() -> None:
     dearer = a_comparison(cost_per_1000=a_difference("cost_per_1000", low=-51.0, high=10.0))
-    assert decide(a_report(), a_champion(), POLICY, CANDIDATE, dearer).passed
-    (reason,) = decide(a_report(), a_champion(), GatePolicy(max_cost_increase_per_1000=50), CANDIDATE, dearer).failures
+    assert judged(a_report(), a_champion(), POLICY, dearer).passed
+    (reason,) = judged(a_report(), a_champion(), GatePolicy(max_cost_increase_per_1000=50), dearer).failures
     assert reason.startswith("cost of 1,000 payments")
 
 
 @pytest.mark.parametrize("metric", ["average_precision", "roc_auc", "card_precision_at_100"])
 def test_a_difference_without_an_interval_counts_against(metric: str) -> None:
     unknown = a_comparison(**{metric: a_difference(metric, low=-math.inf, high=math.inf)})
-    (reason,) = decide(a_report(), a_champion(), POLICY, CANDIDATE, unknown).failures
+    (reason,) = judged(a_report(), a_champion(), POLICY, unknown).failures
     assert reason.endswith("against the champion's is unknown")
+
+
+def test_a_candidate_that_was_not_probed_for_leakage_stays() -> None:
+    assert decide(a_report(), None, POLICY, CANDIDATE).failures == ("leakage was not probed",)
+
+
+def test_what_the_probes_found_is_a_reason() -> None:
+    leaky = no_leakage().model_copy(update={"shuffled": 0.4, "features": {"refunded": 0.66}})
+    failures = decide(a_report(), None, POLICY, CANDIDATE, leakage=leaky).failures
+    assert failures == (
+        "leakage: a model fitted on permuted labels reaches average precision 0.4000, chance is 0.0070",
+        "leakage: refunded alone reaches average precision 0.6600, the whole model 0.6700: was it known at the event?",
+    )
 
 
 def test_a_slice_that_is_established_as_worse_stops_a_challenger_that_is_better_overall() -> None:
     slices = (a_slice("amount from 220", champion=0.72, worse_p=0.002), a_slice("amount below 20", champion=0.68))
-    (reason,) = decide(a_report(), a_champion(), POLICY, CANDIDATE, a_comparison(slices=slices)).failures
+    (reason,) = judged(a_report(), a_champion(), POLICY, a_comparison(slices=slices)).failures
     assert reason == (
         "recall on slice amount from 220 0.670 against the champion's 0.720 (40 positives): -0.050 [-0.090, -0.010]"
     )
@@ -129,12 +149,12 @@ def test_a_slice_that_is_established_as_worse_stops_a_challenger_that_is_better_
 def test_many_slices_do_not_raise_false_alarms() -> None:
     # One of twenty slices looks bad at 5 % by chance alone.
     slices = tuple(a_slice(f"hour {hour}", champion=0.72, worse_p=0.04 if hour == 3 else 0.5) for hour in range(20))
-    assert decide(a_report(), a_champion(), POLICY, CANDIDATE, a_comparison(slices=slices)).passed
+    assert judged(a_report(), a_champion(), POLICY, a_comparison(slices=slices)).passed
 
 
 def test_a_small_loss_on_a_slice_is_accepted() -> None:
     slices = (a_slice("amount from 220", champion=0.685, worse_p=0.002),)
-    assert decide(a_report(), a_champion(), POLICY, CANDIDATE, a_comparison(slices=slices)).passed
+    assert judged(a_report(), a_champion(), POLICY, a_comparison(slices=slices)).passed
 
 
 @pytest.mark.parametrize(
@@ -160,12 +180,12 @@ def test_a_small_loss_on_a_slice_is_accepted() -> None:
 def test_other_rows_cannot_be_compared(flipped: dict[str, Any], reason: str) -> None:
     # The champion is far better there: that comparison must not be made at all.
     champion = a_champion(average_precision=0.99, **flipped)
-    assert decide(a_report(), champion, POLICY, CANDIDATE).failures == (reason,)
+    assert judged(a_report(), champion, POLICY).failures == (reason,)
 
 
 def test_every_reason_is_listed() -> None:
     shuffled = a_report(average_precision=0.007, roc_auc=0.5, card_precision_at_100=0.0, calibration_error=0.4)
-    failures = decide(shuffled, a_champion(), POLICY, CANDIDATE).failures
+    failures = judged(shuffled, a_champion(), POLICY).failures
     assert len(failures) == 5
 
 

@@ -1,0 +1,122 @@
+"""Leakage probes: signs that a model learnt what it could not have known.
+
+Pure; what fits a model is handed in. Labels are broken on purpose, and a model that still finds the frauds of the
+holdout has another way to them: an index that follows the label, a feature written after the fact. And a single
+feature that ranks nearly as well as the whole model is named, because real ones seldom do (Kaufman et al. 2012,
+"Leakage in data mining").
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml_platform.core.verdict import Verdict
+from ml_platform.modeling.ranking import average_precision
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Fit = Callable[["pd.DataFrame"], "Callable[[pd.DataFrame], np.ndarray]"]
+"""Takes training rows and returns a function from rows to scores of shape (n_rows,)."""
+
+MAX_ROWS = 20_000
+
+
+class LeakagePolicy(BaseModel):
+    """Limits of the probes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_lift_without_labels: float = Field(
+        default=4.0,
+        gt=1,
+        description="Lift over chance that a model fitted on broken labels may have: luck reaches about 2.",
+    )
+    max_share_of_one_feature: float = Field(
+        default=0.9, gt=0, le=1, description="Share of the model's average precision that one feature alone may have."
+    )
+
+
+class LeakageReport(BaseModel):
+    """What the probes found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    chance: float = Field(description="Rate of positives in the holdout: what a blind model's average precision is.")
+    model: float = Field(description="Average precision of the candidate.")
+    shuffled: float = Field(description="Of a model fitted on permuted labels.")
+    shifted: float = Field(description="Of a model fitted on labels moved to other rows in time.")
+    features: dict[str, float] = Field(description="Of each feature alone, in its better direction.")
+
+    def verdict(self, policy: LeakagePolicy) -> Verdict:
+        """Judge the probes; every reason is listed."""
+        return Verdict.of(self._failures(policy))
+
+    def _failures(self, policy: LeakagePolicy) -> Iterator[str]:
+        limit = policy.max_lift_without_labels * self.chance
+        for name, found in (("permuted", self.shuffled), ("shifted", self.shifted)):
+            # A tiny holdout's chance level is so near to one that no lift is possible.
+            if found > min(limit, 1.0):
+                yield (
+                    f"leakage: a model fitted on {name} labels reaches average precision {found:.4f}, "
+                    f"chance is {self.chance:.4f}"
+                )
+        for name, found in self.features.items():
+            if found > policy.max_share_of_one_feature * self.model and found > limit:
+                yield (
+                    f"leakage: {name} alone reaches average precision {found:.4f}, the whole model {self.model:.4f}: "
+                    "was it known at the event?"
+                )
+
+
+def probe_leakage(
+    train: "pd.DataFrame",
+    holdout: "pd.DataFrame",
+    scores: "np.ndarray",
+    fit: Fit,
+    *,
+    features: Sequence[str],
+    label: str = "label",
+    seed: int = 0,
+) -> LeakageReport:
+    """Run the probes.
+
+    Args:
+        train: Training rows in order of time; a sample of at most ``MAX_ROWS`` is fitted on.
+        holdout: Holdout rows.
+        scores: The candidate's scores of the holdout, of shape (n_rows,).
+        fit: Fits a small model of the candidate's kind.
+        features: The model's inputs.
+        label: Column with 0 or 1; both must occur in both frames.
+        seed: Of the sample and the permutation.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    sample = train
+    if len(train) > MAX_ROWS:
+        sample = train.iloc[np.sort(random.choice(len(train), MAX_ROWS, replace=False))]
+    truth = sample[label].to_numpy()
+    target = holdout[label].to_numpy()
+    broken = {"shuffled": random.permutation(truth), "shifted": np.roll(truth, len(truth) // 2)}
+    found = {
+        name: average_precision(target, fit(sample.assign(**{label: labels}))(holdout))
+        for name, labels in broken.items()
+    }
+    return LeakageReport(
+        chance=float(target.mean()),
+        model=average_precision(target, scores),
+        features={name: _alone(target, holdout[name].to_numpy(dtype=float)) for name in features},
+        **found,
+    )
+
+
+def _alone(labels: "np.ndarray", values: "np.ndarray") -> float:
+    import numpy as np
+
+    # Missing values rank between the directions: last in both.
+    known = np.isfinite(values)
+    up, down = (np.where(known, sign * values, -np.inf) for sign in (1.0, -1.0))
+    return max(average_precision(labels, up), average_precision(labels, down))
