@@ -69,7 +69,7 @@ def judge_schema(declared: TableDeclaration, found: Mapping[str, str], before: M
         if name in declared.names and name in before and before[name] != kind
     ]
     failures += [
-        f"no row has a {name}; if its column was renamed, say so in ML_PLATFORM_SOURCE_COLUMNS"
+        f"no row has a value for {name}; if its column was renamed, say so in ML_PLATFORM_SOURCE_COLUMNS"
         for name, kind in found.items()
         if kind == ABSENT and name in declared.names
     ]
