@@ -17,6 +17,7 @@ from dagster import DagsterInstance
 from dagster_aws.pipes import PipesS3ContextInjector
 
 from ml_platform.aws import clients
+from ml_platform.core.clock import Sleep, sleep
 from ml_platform.core.settings import Settings
 from ml_platform.deployment import rollout
 from ml_platform.deployment.rollout_plan import RolloutPolicy
@@ -28,6 +29,21 @@ MADE = dg.AssetKey(["crash", "made"])
 LIVE = dg.AssetKey(["crash", "live"])
 POLICY = RolloutPolicy(canary_percent=50, baking_seconds=3600)
 ORDERS = "CRASH_ORDERS"
+
+
+def mark(settings: Settings, name: str, process: int) -> Path:
+    """The file that says that a process waits for this job or endpoint."""
+    return settings.home / f"waiting-{process}-{name}"
+
+
+def seen_to_wait(name: str) -> Sleep:
+    """Return a way to wait that can be seen from outside."""
+
+    def wait(seconds: float) -> None:
+        mark(Settings.load(), name, os.getpid()).touch()
+        sleep(seconds)
+
+    return wait
 
 
 class Job(dg.Config):
@@ -56,6 +72,7 @@ def made(context: dg.AssetExecutionContext, config: Job) -> dg.MaterializeResult
         poll_interval=settings.poll_seconds,
         log_grace_seconds=1,
         retries=PATIENT,
+        sleep=seen_to_wait(config.inputs),
     )
     done = pipes.run(context=context, kind=config.kind, params=json.loads(config.request), fingerprint=config.inputs)  # type: ignore[arg-type]
     return dg.MaterializeResult(metadata=done.get_materialize_result().metadata)
@@ -67,7 +84,7 @@ def live(config: Deployment) -> dg.MaterializeResult:
     settings = Settings.load()
     packages = lookup.list_packages(settings.region, config.model)
     package = next(package for package in packages if package.version == config.version)
-    served = rollout.deploy(settings, config.model, package, POLICY)
+    served = rollout.deploy(settings, config.model, package, POLICY, sleep=seen_to_wait(config.model))
     return dg.MaterializeResult(metadata={"version": served.version})
 
 

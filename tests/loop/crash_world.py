@@ -27,7 +27,7 @@ from tests.builders import platform, small_world
 from tests.conftest import free_port, start_stand_in
 from tests.contract import pipes_runs
 from tests.contract.sagemaker_requests import ROLE, SERVER_IMAGE, archive
-from tests.loop.crash_location import MADE, POLICY
+from tests.loop.crash_location import MADE, POLICY, mark
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -144,7 +144,6 @@ class Stage:
         """Prepare the stage, and return what its run is to do."""
         if self.name in ENDPOINTS:
             return self._deployment()
-        self.world.settings.home.mkdir(exist_ok=True)
         if self.name in STATES:
             self.world.hold(self.job, STATES[self.name])
             if self.name == "interrupted":
@@ -220,6 +219,11 @@ class Stage:
             return bool(self.containers())
         states = {"training": "Training", **STATES}
         return self.phase() == states[self.name] and (self.name != "training" or bool(self.containers()))
+
+    def waited_for_by(self, process: int) -> bool:
+        """Whether a process follows the job, or watches the endpoint."""
+        what = self.endpoint if self.name in ENDPOINTS else self.inputs
+        return mark(self.world.settings, what, process).exists()
 
     def phase(self) -> str:
         """The secondary status of the training job, empty before there is one."""
@@ -316,6 +320,7 @@ def endings(runs: subprocess.Popen[bytes]) -> dict[str, str]:
 
 def prepare(world: CrashWorld, row: str, names: tuple[str, ...]) -> tuple[dict[str, Stage], dict[str, dict[str, Any]]]:
     """Prepare stages and return what their runs are to do."""
+    world.settings.home.mkdir(exist_ok=True)
     world.ask("POST", "clock", {"scale": SCALE})
     stages = {name: Stage(world, name, row) for name in names}
     return stages, {name: stage.order() for name, stage in stages.items()}

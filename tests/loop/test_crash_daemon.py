@@ -31,6 +31,16 @@ class Story:
             eventually(stage.reached, f"{row} {stage.name}")
         return stages
 
+    def await_second_runs(self, row: str, stages: dict[str, Stage]) -> None:
+        """Wait until the runs that were launched again have taken over."""
+        for name, stage in stages.items():
+
+            def taken_over(key: str = f"{row}-{name}", stage: Stage = stage) -> bool:
+                runs = self.daemon.runs(key)
+                return len(runs) > 1 and stage.waited_for_by(self.daemon.worker(runs[-1]))
+
+            eventually(taken_over, f"{row} {name} is taken over")
+
     def finish(self, row: str, stages: dict[str, Stage]) -> dict[str, Stage]:
         """Let the runs of a row go on to their ends."""
         go_on(self.world, [*stages.values()])
@@ -73,8 +83,7 @@ def worker(story: Story) -> dict[str, Stage]:
     for name in stages:
         (run,) = story.daemon.runs(f"worker-{name}")
         story.daemon.kill_worker(run)
-    for name in stages:
-        eventually(lambda name=name: len(story.runs("worker", name)) > 1, "launched again")
+    story.await_second_runs("worker", stages)
     return story.finish("worker", stages)
 
 
@@ -113,6 +122,7 @@ def machine(story: Story, daemon: dict[str, Stage]) -> dict[str, Stage]:
     stages = story.begin("machine")
     story.daemon.kill_everything()
     story.daemon.start()
+    story.await_second_runs("machine", stages)
     return story.finish("machine", stages)
 
 

@@ -77,7 +77,7 @@ def killed_at(world: CrashWorld, row: str, names: tuple[str, ...], kill: Callabl
 
 @pytest.fixture(scope="module")
 def step(world: CrashWorld) -> Row:
-    """The process that all runs' steps are in is killed; then all are launched again."""
+    """The process that all runs' steps are in is killed; all are launched again, and take over before they go on."""
     stages, orders = prepare(world, "step", STAGES)
     with steady_client(stages["updating"].endpoint) as traffic:
         runs = start_runs(orders)
@@ -85,8 +85,11 @@ def step(world: CrashWorld) -> Row:
             eventually(stage.reached, stage.name)
         runs.kill()
         runs.communicate()
+        again = start_runs(orders)
+        for stage in stages.values():
+            eventually(lambda stage=stage: stage.waited_for_by(again.pid), f"{stage.name} is taken over")
         go_on(world, [*stages.values()])
-        return Row(stages, {}, endings(start_runs(orders)), traffic)
+        return Row(stages, {}, endings(again), traffic)
 
 
 @pytest.mark.parametrize("stage", JOBS)
