@@ -25,7 +25,7 @@ from pydantic import Field
 
 from ml_platform.features.online.codec import HEADER, RowSchema, entity_key, event_us_of, schema_of
 from ml_platform.features.online.messages import message_of, value_of
-from ml_platform.features.online.reading import read_online, reading_plan
+from ml_platform.features.online.reading import Plans, read_online
 from ml_platform.features.online.values import OnlineStoreUnavailableError, OnlineValues, Swap, open_values
 
 _KEEP_LONGER = timedelta(days=2)
@@ -50,6 +50,7 @@ class PackedOnlineStore(OnlineStore):
 
     def __init__(self) -> None:
         self._opened: tuple[str, OnlineValues] | None = None
+        self._plans = Plans()
         self._schemas: dict[int, RowSchema] = {}
         self._written_schemas: set[int] = set()
 
@@ -190,7 +191,7 @@ class PackedOnlineStore(OnlineStore):
         """
         plan = None
         if not include_feature_view_version_metadata:
-            plan = reading_plan(config, features, registry, project, full_names=full_feature_names)
+            plan = self._plans.find(config, features, registry, project, full_names=full_feature_names)
         if plan is None:
             return super().get_online_features(
                 config,

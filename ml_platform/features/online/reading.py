@@ -56,8 +56,6 @@ class OnDemandPlan:
 class ReadingPlan:
     """Everything that follows from the list of features, and not from the rows."""
 
-    context: Any
-    """Feast's resolution that this follows from."""
     views: tuple[ViewPlan, ...]
     on_demand: tuple[OnDemandPlan, ...]
     join_keys: tuple[str, ...]
@@ -66,27 +64,39 @@ class ReadingPlan:
     types: Mapping[str, str]
 
 
-_plans: dict[Any, ReadingPlan | None] = {}
-_contexts: dict[Any, Any] = {}
+class Plans:
+    """The plans of one Feast store, until its registry is read anew.
 
+    Not Feast's own cache: that is one for all stores of a process, and each clears it for the others.
+    """
 
-def reading_plan(
-    config: RepoConfig,
-    features: "list[str] | FeatureService",
-    registry: BaseRegistry,
-    project: str,
-    *,
-    full_names: bool,
-) -> ReadingPlan | None:
-    """Return the plan for these features, or None when Feast's own way must be taken."""
-    context = utils._get_cached_request_context(registry, project, features, full_names)  # noqa: SLF001  # as Feast's own stores do
-    asked = features.name if isinstance(features, FeatureService) else tuple(features)
-    key = (project, asked, full_names, isinstance(features, FeatureService))
-    # Feast gives the very same object until its registry was read anew.
-    if _contexts.get(key) is not context:
-        _plans[key] = _planned(config, context, full_names=full_names)
-        _contexts[key] = context
-    return _plans[key]
+    def __init__(self) -> None:
+        self._read_at: datetime | None = None
+        self._plans: dict[Any, ReadingPlan | None] = {}
+
+    def find(
+        self,
+        config: RepoConfig,
+        features: "list[str] | FeatureService",
+        registry: BaseRegistry,
+        project: str,
+        *,
+        full_names: bool,
+    ) -> ReadingPlan | None:
+        """Return the plan for these features, or None when Feast's own way must be taken."""
+        service = isinstance(features, FeatureService)
+        key = (project, full_names, service, features.name if isinstance(features, FeatureService) else tuple(features))
+        read_at = getattr(registry, "cached_registry_proto_created", None)
+        is_valid = getattr(registry, "is_cache_valid", None)
+        if read_at is not None and read_at == self._read_at and key in self._plans and is_valid and is_valid():
+            return self._plans[key]
+        context = utils._get_cached_request_context(registry, project, features, full_names)  # noqa: SLF001  # as Feast's own stores do
+        plan = _planned(config, context, full_names=full_names)
+        read_at = getattr(registry, "cached_registry_proto_created", None)
+        if read_at != self._read_at:
+            self._plans, self._read_at = {}, read_at
+        self._plans[key] = plan
+        return plan
 
 
 def read_online(plan: ReadingPlan, values: OnlineValues, entity_rows: Any, decode: Decode) -> PackedResponse:
@@ -173,7 +183,6 @@ def _planned(config: RepoConfig, context: Any, *, full_names: bool) -> ReadingPl
             types[f"{name}__{field.name}" if full_names else field.name] = field.dtype.to_value_type().name
     used = [key for view in views for key in view.keys]
     return ReadingPlan(
-        context=context,
         views=views,
         on_demand=tuple(
             OnDemandPlan(transformations[name].feature_transformation.udf, tuple(outputs_of))
