@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ml_platform.deployment.rollout_plan import RolloutPolicy
 from ml_platform.evaluation.gate import GatePolicy
+from ml_platform.evaluation.leakage import LeakagePolicy
 from ml_platform.modeling.money import MoneyParameters
 from ml_platform.monitoring.drift import DriftPolicy
 from ml_platform.monitoring.performance import PerformancePolicy
@@ -34,8 +35,15 @@ class Training(dg.Model, dg.Resolvable):
     seed: int = Field(default=7, description="Seed of the fit.")
 
 
+class Leakage(LeakagePolicy, dg.Resolvable):
+    """Limits of the leakage probes; see ``evaluation.leakage.LeakagePolicy``."""
+
+
 class Gate(GatePolicy, dg.Resolvable):
     """Thresholds of the promotion gate; see ``evaluation.gate.GatePolicy``."""
+
+    # Dagster reads limits from YAML only into a class of its own.
+    leakage: Leakage = Field(default=Leakage(), description="Limits of the leakage probes.")
 
 
 class Money(MoneyParameters, dg.Resolvable):
