@@ -69,7 +69,7 @@ class _Compiler:
     def _moment(self, feature: WindowFeature) -> "pl.Expr":
         import polars as pl
 
-        unit = float(10**feature.decimals)
+        unit = _column_of(10**feature.decimals)
         total = self._total(feature, feature.where, "units")
         if feature.aggregate == "sum":
             return total / unit
@@ -122,7 +122,7 @@ class _Compiler:
         newest = pl.lit(0, pl.Int64).append(number.cum_max()).gather(pl.col(end))
         position = (newest - 1).clip(0)
         if feature.column is None:
-            value = (pl.col(PLACE) - pl.col(PLACE).gather(position)) / 1_000_000
+            value = (pl.col(PLACE) - pl.col(PLACE).gather(position)) / _column_of(1_000_000)
         else:
             value = pl.col(feature.column).cast(pl.Float64).gather(position)
         return pl.when(newest > pl.col(first)).then(value)
@@ -138,6 +138,17 @@ class _Compiler:
         left = leaves.search_sorted(place - feature.delay // MICROSECOND, side=_side(feature))
         adds = pl.when(seen).then(pl.lit(1, pl.Int64)).otherwise(0)
         return self._running(adds, "rows", self._bounds(feature)[1]) - left.cast(pl.Int64)
+
+
+def _column_of(constant: int) -> "pl.Expr":
+    """Return a column to divide by.
+
+    A division by a constant Polars turns, or does not, into a multiplication by its inverse: last bits then depend on
+    how the rows were grouped.
+    """
+    import polars as pl
+
+    return pl.col(PLACE) * 0 + constant
 
 
 def _side(feature: WindowFeature) -> "SearchSortedSide":
