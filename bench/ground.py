@@ -106,12 +106,12 @@ def main() -> int:
             seen[kind] = examine(Server(kind, Path(home)))
     ours, theirs = seen["ministack"], seen["moto"]
     measures = [
-        Measure("behaviours that differ from AWS", len(ours.failures), len(theirs.failures), "count"),
+        Measure("behaviours that differ from AWS", len(ours.failures), len(theirs.failures), "count", 1),
         Measure("lost by kill -9", _lost(ours.after_kill), _lost(theirs.after_kill), "count"),
-        Measure("lost by a stop", _lost(ours.after_stop), _lost(theirs.after_stop), "count"),
+        Measure("lost by a stop", _lost(ours.after_stop), _lost(theirs.after_stop), "count", 0),
         Measure("start", ours.start_seconds, theirs.start_seconds),
         Measure("start, CPU", ours.start_cpu_seconds, theirs.start_cpu_seconds),
-        Measure("idle memory", ours.idle_megabytes, theirs.idle_megabytes, "MB"),
+        Measure("idle memory", ours.idle_megabytes, theirs.idle_megabytes, "MB", 1),
         *(
             Measure(what, value, theirs.per_cpu_second[what], "per CPU second of the server")
             for what, value in ours.per_cpu_second.items()
