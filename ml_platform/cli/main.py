@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from ml_platform.cli import console
+from ml_platform.cli.features import features
 from ml_platform.cli.home import locate_home, only_one, prepare_home
 from ml_platform.cli.local import local
 from ml_platform.core.errors import MLPlatformError
@@ -71,6 +72,7 @@ app = typer.Typer(
 
 
 app.add_typer(local)
+app.add_typer(features)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  # typer's callback signature

@@ -27,3 +27,12 @@ def every_hour() -> dg.AutomationCondition:
         & dg.AutomationCondition.in_latest_time_window(timedelta(hours=2))
         & ~dg.AutomationCondition.in_progress()
     ).with_label("another hour of traffic has been captured")
+
+
+def every_morning() -> dg.AutomationCondition:
+    """Run once a day when the night's payments and features are there: for what people look at in the morning."""
+    tick: dg.AutomationCondition = dg.AutomationCondition.cron_tick_passed("0 5 * * *")
+    landed = ~dg.AutomationCondition.any_deps_missing()
+    return (tick.since_last_handled() & landed & ~dg.AutomationCondition.in_progress()).with_label(
+        "another night's payments are there"
+    )

@@ -6,6 +6,7 @@ import dagster as dg
 
 from ml_platform.components import payments
 from ml_platform.components.automation import when_upstream_is_good
+from ml_platform.components.feature_columns import training_set_lineage
 from ml_platform.components.metadata import link, numbers, rows
 from ml_platform.components.settings import ModelSettings
 from ml_platform.components.training_spec import training_set_spec
@@ -44,6 +45,7 @@ def build_training_set(model: ModelSettings) -> dg.AssetsDefinition:
         kinds={"feast", "parquet"},
         owners=[model.owner],
         tags={"model": model.name},
+        metadata=training_set_lineage(model.features),
         description=f"Features as known at each event, labels as known at the cut-off. Target: `{model.target}`.",
     )
     def training_set(config: TrainingSetConfig, feature_store: FeatureStore) -> dg.MaterializeResult:

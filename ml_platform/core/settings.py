@@ -8,7 +8,7 @@ below, which are the local ones. Endpoint addresses are boto3's own variables (`
 import os
 from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -74,6 +74,13 @@ class Settings(BaseSettings):
         default=None, ge=0, description="Day on which the simulated world changes: prices rise. None: never."
     )
 
+    label_rule: Literal["priority", "newest"] = Field(
+        default="priority",
+        description="Which label holds when sources disagree: the best source's newest, or whoever spoke last.",
+    )
+    label_priority: tuple[str, ...] = Field(
+        default=("chargeback", "analyst", "customer"), description="Sources of labels, the best first, as JSON."
+    )
     online_store: str = Field(
         default="sqlite",
         description="Online features: `sqlite`, `redis://host:port/db` (also rediss, valkey, unix), or `dynamodb`.",

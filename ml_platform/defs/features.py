@@ -5,7 +5,9 @@ from datetime import UTC, datetime, time, timedelta
 import dagster as dg
 
 from ml_platform.components import payments
-from ml_platform.components.metadata import rows, sentence, told
+from ml_platform.components.automation import every_morning
+from ml_platform.components.feature_columns import table_metadata
+from ml_platform.components.metadata import numbers, picture, rows, sentence, told
 from ml_platform.defs.ingestion import fraud_labels, transactions
 from ml_platform.defs.partitions import daily, days_of
 from ml_platform.resources.feature_store import FeatureStore
@@ -20,6 +22,7 @@ def _window(days: int) -> dg.TimeWindowPartitionMapping:
 
 @dg.asset(
     key=payments.CARD_ACTIVITY,
+    metadata=table_metadata(payments.CARD_ACTIVITY.to_user_string()),
     deps=[dg.AssetDep(transactions, partition_mapping=_window(30))],
     partitions_def=daily,
     backfill_policy=dg.BackfillPolicy.single_run(),
@@ -34,6 +37,7 @@ def card_activity(context: dg.AssetExecutionContext, feature_store: FeatureStore
 
 @dg.asset(
     key=payments.TERMINAL_RISK,
+    metadata=table_metadata(payments.TERMINAL_RISK.to_user_string()),
     deps=[
         dg.AssetDep(transactions, partition_mapping=_window(37)),
         dg.AssetDep(fraud_labels, partition_mapping=_window(37)),
@@ -81,4 +85,74 @@ def online_features(context: dg.AssetExecutionContext, feature_store: FeatureSto
                 metadata={"reasons": sentence(parity.verdict.failures), "values_compared": parity.values},
             )
         ],
+    )
+
+
+@dg.asset(
+    key=payments.LABEL_ARRIVAL,
+    deps=[transactions, fraud_labels],
+    group_name="features",
+    kinds={"polars"},
+    owners=["team:ml-platform"],
+    automation_condition=every_morning(),
+    check_specs=[
+        dg.AssetCheckSpec(
+            "labels_mature_in_time",
+            asset=payments.LABEL_ARRIVAL,
+            description="Every day of payments has nearly all of its labels once the label delay is over.",
+        )
+    ],
+)
+def label_arrival(feature_store: FeatureStore) -> dg.MaterializeResult:
+    """How fast labels become known, per source and for all payments, and how mature each day's labels are."""
+    arrival, verdict = feature_store.measure_label_arrival()
+    matured = arrival.matured_until()
+    return dg.MaterializeResult(
+        metadata={
+            "labels_known_by": dg.MetadataValue.timestamp(arrival.as_of),
+            "matured_until": str(matured) if matured else "no day yet",
+            **numbers({f"days_until_90_percent_{name}": c.days_until(0.9) for name, c in arrival.curves.items()}),
+            **{
+                f"arrival_{name}": picture(c.chart(f"share known by age: {name}")) for name, c in arrival.curves.items()
+            },
+            "maturity_by_day": dg.MetadataValue.table(
+                [
+                    dg.TableRecord({"day": str(day.day), "payments": day.payments, "labelled": round(day.share, 4)})
+                    for day in arrival.days[::-1]
+                ]
+            ),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="labels_mature_in_time",
+                passed=verdict.passed,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=told(verdict.failures),
+                metadata={"reasons": sentence(verdict.failures)},
+            )
+        ],
+    )
+
+
+@dg.asset(
+    key=payments.FEATURE_CATALOGUE,
+    deps=[transactions, card_activity, terminal_risk],
+    group_name="features",
+    kinds={"polars"},
+    owners=["team:ml-platform"],
+    automation_condition=every_morning(),
+)
+def feature_catalogue(feature_store: FeatureStore) -> dg.MaterializeResult:
+    """Every feature for a person: meaning, unit, owner, source, freshness, missing values, values, and its models."""
+    catalogue = feature_store.catalogue()
+    return dg.MaterializeResult(
+        metadata={
+            "features": dg.MetadataValue.table([dg.TableRecord(entry.as_record()) for entry in catalogue]),
+            **{
+                entry.name: picture(entry.figures.plot(f"{entry.name} ({entry.unit})"))
+                for entry in catalogue
+                if entry.figures is not None
+            },
+            **numbers({f"null_rate_{e.name}": e.figures.null_rate for e in catalogue if e.figures is not None}),
+        }
     )

@@ -11,11 +11,17 @@ from ml_platform.resources.platform import PlatformResource
 if TYPE_CHECKING:
     import polars as pl
 
+    from ml_platform.core.verdict import Verdict
+    from ml_platform.features.catalogue.catalogue import CataloguedFeature
+    from ml_platform.features.labels.arrival import LabelArrival
     from ml_platform.features.offline.lookup import Lookup
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest, TrainingSetSpec
     from ml_platform.features.online.materialization import MaterializationReport
     from ml_platform.features.online.parity import ParityReport
     from ml_platform.features.windows.compute import TableReport
+
+ARRIVAL_DAYS = 90
+"""Chargebacks take up to two months; older payments tell how labels used to arrive."""
 
 
 class FeatureStore(PlatformResource):
@@ -47,6 +53,19 @@ class FeatureStore(PlatformResource):
         from ml_platform.features.online.parity import compare_online_with_offline
 
         return compare_online_with_offline(self.settings, self.store, as_of, sample=sample, seed=as_of.toordinal())
+
+    def measure_label_arrival(self) -> "tuple[LabelArrival, Verdict]":
+        """Measure how labels arrive, and whether those that are due have arrived."""
+        from ml_platform.features.labels.arrival import measure_arrival
+
+        arrival = measure_arrival(self.store, self.newest_midnight(), ARRIVAL_DAYS)
+        return arrival, arrival.verdict(after_days=self.settings.source_label_delay_days)
+
+    def catalogue(self) -> "tuple[CataloguedFeature, ...]":
+        """Describe every feature as it looks today."""
+        from ml_platform.features.catalogue.catalogue import build_catalogue
+
+        return build_catalogue(self.store)
 
     def build_training_set(self, model: str, spec: "TrainingSetSpec") -> "TrainingSetManifest":
         """Build the training set, or find the one that these inputs already gave."""

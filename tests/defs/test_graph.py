@@ -13,6 +13,11 @@ SNAPSHOT = {
     "payments/card_activity": ("features", {"payments/transactions"}),
     "payments/terminal_risk": ("features", {"payments/transactions", "payments/fraud_labels"}),
     "payments/online_features": ("features", {"payments/card_activity", "payments/terminal_risk"}),
+    "payments/label_arrival": ("features", {"payments/transactions", "payments/fraud_labels"}),
+    "payments/feature_catalogue": (
+        "features",
+        {"payments/transactions", "payments/card_activity", "payments/terminal_risk"},
+    ),
     "card_fraud/training_set": (
         "training",
         {"payments/transactions", "payments/fraud_labels", "payments/card_activity", "payments/terminal_risk"},
@@ -41,6 +46,7 @@ CHECKS = {
     ("payments/fraud_labels", "schema_is_as_declared"): False,
     ("payments/fraud_labels", "quarantine_is_small"): False,
     ("payments/online_features", "online_equals_offline"): False,
+    ("payments/label_arrival", "labels_mature_in_time"): False,
     ("card_fraud/evaluation_report", "challenger_earns_promotion"): True,
     ("card_fraud/captured_traffic", "captured_requests_can_be_read"): False,
     ("card_fraud/drift_report", "live_traffic_resembles_the_baseline"): False,
@@ -50,6 +56,8 @@ CHECKS = {
 """Every check, and whether it blocks."""
 
 RUNS_BY_ITSELF = {
+    "payments/label_arrival": "another night's payments are there",
+    "payments/feature_catalogue": "another night's payments are there",
     "card_fraud/model_candidate": "upstream changed and is good",
     "card_fraud/evaluation_report": "upstream changed and is good",
     "card_fraud/model_package": "upstream changed and is good",

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.aws.tables import DailyTable
+from ml_platform.core.settings import Settings
+from ml_platform.features.labels.conflicts import SOURCE, LabelPolicy, settle
 from ml_platform.features.tables import FRAUD_LABELS
 
 if TYPE_CHECKING:
@@ -12,7 +14,16 @@ if TYPE_CHECKING:
 
 
 def read_labels(store: ObjectStore, first: date, last: date) -> "pl.DataFrame":
-    """Return all labels that became known from day ``first`` to day ``last``, corrections included."""
+    """Return all labels that became known from day ``first`` to day ``last``, corrections included.
+
+    Where several sources speak, these are the labels that held, by the policy of the settings.
+    """
+    labels = read_raw_labels(store, first, last)
+    return settle(labels, LabelPolicy.from_settings(Settings.load())) if SOURCE in labels.columns else labels
+
+
+def read_raw_labels(store: ObjectStore, first: date, last: date) -> "pl.DataFrame":
+    """Return what every source said from day ``first`` to day ``last``."""
     labels = DailyTable(store, FRAUD_LABELS).read(first, last)
     return labels if labels.width else _no_labels()
 

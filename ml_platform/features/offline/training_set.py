@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _CODE = (
     "offline/asof.py",
     "offline/labelled_payments.py",
+    "labels/conflicts.py",
     "labels/known.py",
     "offline/lookup.py",
     "offline/targets.py",
