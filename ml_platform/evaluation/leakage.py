@@ -38,7 +38,7 @@ class LeakagePolicy(BaseModel):
         default=0.8,
         gt=0,
         le=1,
-        description="What one feature may reach alone; honest ones stay far below: a terminal's known frauds about 0.6.",
+        description="What one feature may reach alone; honest ones stay below: known frauds of terminals about 0.6.",
     )
 
 
