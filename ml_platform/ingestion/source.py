@@ -120,6 +120,12 @@ def open_source(settings: Settings) -> Source:
         return _database(settings)
     if kind == "kinesis":
         return _stream(settings)
+    if kind not in (settings.source, "s3"):
+        # Only its kind: what follows may hold a password.
+        raise ConfigurationError(
+            f"ML_PLATFORM_SOURCE is of a kind that is not known, {kind}://. It may be `simulator`, a path, s3://…, "
+            "postgresql://… or kinesis://…"
+        )
     return FileSource(
         settings.source, settings.source_columns, settings.source_label_delay_days, region=settings.region
     )

@@ -78,3 +78,10 @@ def test_a_secret_that_is_not_there_is_a_clear_error(settings: Settings) -> None
     source = open_source(settings.model_copy(update=address))
     with pytest.raises(ConfigurationError, match="ML_PLATFORM_SOURCE_PASSWORD_SECRET"):
         source.refresh()
+
+
+@pytest.mark.parametrize("address", ["mysql://reader:hunter2@db/shop", "postgresql+psycopg://reader:hunter2@db/shop"])
+def test_an_address_of_an_unknown_kind_is_refused_without_showing_its_secrets(settings: Settings, address: str) -> None:
+    with pytest.raises(ConfigurationError, match="of a kind that is not known") as refused:
+        open_source(settings.model_copy(update={"source": address}))
+    assert "hunter2" not in str(refused.value)
