@@ -57,13 +57,13 @@ check: lint types test ## Everything CI runs
 handbook: $(INSTALLED) ## The Fraud Detection Handbook's data and figures: make handbook DATA=<parquet>
 	$(BIN)/ml-platform handbook --data "$(or $(DATA),$(error Say which data: make handbook DATA=path/to/handbook_transactions.parquet))"
 
-bench-%: $(INSTALLED) ## bench-tax: the platform against one plain script; bench-standin: what the stand-in costs
+bench-%: $(INSTALLED) ## bench-tax: the platform against one plain script; bench-standin: what the stand-in costs; bench-ground: ministack against moto
 	$(BIN)/python -m bench.$*
 
 synth: $(TEMPLATES) ## Synthesize the AWS stacks; no account and no node needed
 
 clean: ## Delete the virtual environments and the local state in .ml_platform
-	rm -rf $(VENV) $(INFRA_VENV) $(FOREIGN_VENV) infra/cdk.out .ml_platform .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build ./*.egg-info
+	rm -rf $(VENV) $(INFRA_VENV) $(FOREIGN_VENV) .venv-ground infra/cdk.out .ml_platform .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build ./*.egg-info
 
 # create_venv,folder: keeps one that works, replaces one that does not.
 define create_venv
