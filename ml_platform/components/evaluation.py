@@ -47,7 +47,10 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
             metadata={
                 **rows(evidence.challenger.rows),
                 **numbers(evidence.figures()),
-                "comparison": picture(plots.comparison_table(evidence.challenger, evidence.champion)),
+                "comparison": picture(
+                    plots.comparison_table(evidence.challenger, evidence.champion, evidence.comparison)
+                ),
+                **({"slices": picture(plots.slice_table(evidence.comparison))} if evidence.comparison else {}),
                 **drawn,
             },
             check_results=[

@@ -6,6 +6,7 @@ Pure. Every text stays below the 1,000 characters that the UI shows inline (``co
 from typing import TYPE_CHECKING
 
 from ml_platform.core import svg
+from ml_platform.evaluation.comparison import Comparison
 from ml_platform.evaluation.report import EvaluationReport
 from ml_platform.modeling import ranking
 from ml_platform.modeling.metrics import UndefinedMetricError, average_precision, calibration_curve
@@ -77,13 +78,34 @@ def calibration(labels: "np.ndarray", scores: "np.ndarray") -> str:
     return svg.two_lines(line, ([0, top], [0, top]), title="Observed rate by score", names=("model", "perfect"))
 
 
-def comparison_table(challenger: EvaluationReport, champion: EvaluationReport | None) -> str:
-    """The figures of both as a Markdown table."""
+def comparison_table(
+    challenger: EvaluationReport, champion: EvaluationReport | None, comparison: Comparison | None = None
+) -> str:
+    """The figures of both as a Markdown table, with what is known of their difference."""
+    known = {found.metric: found for found in comparison.metrics} if comparison else {}
+
+    def difference(name: str) -> str:
+        found = known.get(name)
+        return f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]" if found else ""
+
     rows = [
-        f"| {spoken} | {_shown(getattr(challenger, name))} | {_shown(getattr(champion, name)) if champion else '-'} |"
+        f"| {spoken} | {_shown(getattr(challenger, name))} | {_shown(getattr(champion, name)) if champion else '-'} "
+        f"| {difference(name)} |"
         for name, spoken in SHOWN
     ]
-    return "\n".join(["| metric | challenger | champion |", "|---|---|---|", *rows])
+    if cost := known.get("cost_per_1000"):
+        rows.append(
+            f"| cost of 1,000 payments | {-cost.challenger:.2f} | {-cost.champion:.2f} "
+            f"| {-cost.difference:+.2f} [{-cost.high:+.2f}, {-cost.low:+.2f}] |"
+        )
+    return "\n".join(["| metric | challenger | champion | difference |", "|---|---|---|---|", *rows])
+
+
+def slice_table(comparison: Comparison, most: int = 8) -> str:
+    """Recall on the slices where the challenger lost most, as a Markdown table."""
+    worst = sorted(comparison.slices, key=lambda found: found.difference)[:most]
+    rows = [f"| {found.slice} | {found.positives} | {found.challenger:.3f} | {found.champion:.3f} |" for found in worst]
+    return "\n".join(["| slice | positives | challenger's recall | champion's |", "|---|---|---|---|", *rows])
 
 
 def _recall_curve(labels: "np.ndarray", scores: "np.ndarray") -> tuple[Curve, str]:

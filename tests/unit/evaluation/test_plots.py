@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml_platform.evaluation import plots
-from tests.unit.evaluation.builders import a_champion, a_holdout, a_report
+from tests.unit.evaluation.builders import a_champion, a_comparison, a_difference, a_holdout, a_report, a_slice
 
 INLINE_LIMIT = 1000
 
@@ -66,3 +66,19 @@ def test_the_table_has_a_column_for_each_model() -> None:
 
 def test_without_a_champion_its_column_is_empty() -> None:
     assert "| average precision | 0.6700 | - |" in plots.comparison_table(a_report(), None)
+
+
+def test_the_table_shows_intervals_and_money_and_stays_inline() -> None:
+    comparison = a_comparison(
+        cost_per_1000=a_difference("cost_per_1000", challenger=-410.0, champion=-500.0, low=40.0, high=140.0),
+        slices=tuple(a_slice(f"terminal payments in 30 days {n} to {n + 1}") for n in range(12)),
+    )
+    table = plots.comparison_table(a_report(), a_champion(), comparison)
+    assert "| average precision | 0.6700 | 0.6700 | +0.0100 [+0.0050, +0.0150] |" in table
+    assert "| cost of 1,000 payments | 410.00 | 500.00 | -90.00 [-140.00, -40.00] |" in table
+    assert max(len(table), len(plots.slice_table(comparison))) < INLINE_LIMIT
+
+
+def test_slices_are_shown_worst_first() -> None:
+    comparison = a_comparison(slices=(a_slice("fine", champion=0.6), a_slice("worse", champion=0.9)))
+    assert plots.slice_table(comparison).splitlines()[2].startswith("| worse | 40 | 0.670 | 0.900 |")
