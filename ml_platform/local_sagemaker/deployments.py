@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 
 KIND = "endpoint"
 MAX_REASON = 1024
-SERVING = frozenset({"InService", "Updating", "RollingBack"})
+MOST_SHARE = 0.5
+MIXED = "UpdateRollbackFailed"
+SERVING = frozenset({"InService", "Updating", "RollingBack", MIXED})
 
 
 class Deployments:
@@ -49,7 +51,8 @@ class Deployments:
 
     def delete(self, name: str) -> None:
         """Stop and remove an endpoint, in the background; it answers no request from now on."""
-        self._begin(name, self._delete(name, self._retire(name)))
+        green = self.live[name].abandon() if name in self.live else None
+        self._begin(name, self._delete(name, self._retire(name), green))
 
     async def recover(self) -> None:
         """Carry on, in the background, with every endpoint where the last stop or crash left it."""
@@ -75,7 +78,7 @@ class Deployments:
         if status == "Creating":
             await self._create(name)
         elif status == "Deleting":
-            await self._delete(name, None)
+            await self._delete(name)
         elif name in self.live:
             await self._serve_again(name, status)
 
@@ -95,6 +98,8 @@ class Deployments:
         else:
             self.live[name].switch(fleet)
             self._store(name, touch=False, ServedBefore=None)
+            if "Mixed" in record:
+                await self._mix_again(name, record["Mixed"])
         pending = record.get("Pending")
         if pending and pending.get("Shifted") and pending["Plan"]["identity"] != record["Plan"]["identity"]:
             await self._undo_interrupted(name, pending.get("DeploymentConfig"))
@@ -104,6 +109,17 @@ class Deployments:
             # A restart of the stand-in is nothing that AWS would show as a change of the endpoint.
             as_it_was = status in SERVING and name in self.live
             self._settle(name, serves=name in self.live, reason=reason, touch=not as_it_was)
+
+    async def _mix_again(self, name: str, mixed: dict[str, Any]) -> None:
+        green = self._fleet(name, mixed["Plan"])
+        try:
+            await green.start()
+        except ServerStartError as error:
+            logger.error("the newer fleet of endpoint %s does not come back: %s", name, error)  # noqa: TRY400 - expected
+            await green.stop()
+        else:
+            self.live[name].introduce(green, guarded=False)
+            self.live[name].share = mixed["Share"]
 
     async def _create(self, name: str) -> None:
         fleet = self._fleet(name, self._record(name)["Plan"])
@@ -119,6 +135,7 @@ class Deployments:
     async def _update(self, name: str) -> None:
         pending = self._record(name)["Pending"]
         plan = FleetPlan.from_json(pending["Plan"])
+        await self._end_mix(name)
         serving = self.live[name].fleet if name in self.live else None
         if serving is not None and serving.plan.identity == plan.identity:
             await self._rescale(name, serving, plan)
@@ -167,14 +184,37 @@ class Deployments:
     ) -> None:
         logger.warning("endpoint %s: %s", name, reason or "rolled back on demand, without a reason")
         self._store(name, EndpointStatus="RollingBack", LastDeploymentConfig=deployment)
-        try:
-            await back()
-        except ServerStartError as error:
-            reason = f"{reason or ''} The old fleet could not be brought back to its size: {error}"
         live = self.live.get(name)
+        try:
+            await self._go_back(name, live, back)
+        except ServerStartError as error:
+            reason = f"{reason or ''} The rollback failed: the old fleet could not be brought back: {error}"
+            if live and live.fleet and live.green:
+                mixed = {"Plan": live.green.plan.as_json(), "Share": live.share}
+                self._store(name, Plan=live.fleet.plan.as_json(), Mixed=mixed)
         if live is not None and live.fleet is None:
             self._retire(name)
         self._settle(name, serves=name in self.live, reason=reason)
+
+    async def _go_back(self, name: str, live: LiveEndpoint | None, back: Callable[[], Awaitable[None]]) -> None:
+        if live and live.green and self._service.faults.take("rollback-failure", name) is not None:
+            raise ServerStartError("a fault on demand")
+        await back()
+
+    async def _end_mix(self, name: str) -> None:
+        """Let one fleet answer alone again, the one with the larger part, after a rollback that failed."""
+        if "Mixed" not in self._record(name):
+            return
+        live = self.live.get(name)
+        green, share = (live.green, live.share) if live else (None, 0.0)
+        if live and green:
+            leaving = live.abandon()
+            if share >= MOST_SHARE:
+                leaving = live.switch(green)
+                self._store(name, EndpointConfigName=green.plan.config, Plan=green.plan.as_json())
+            if leaving:
+                await leaving.stop()
+        self._store(name, Mixed=None)
 
     def _enter(self, name: str, stage: str) -> None:
         """Record the stage of a deployment: it is what the next start has to go by."""
@@ -192,8 +232,8 @@ class Deployments:
         reason = "The deployment was interrupted while traffic was shifting, and was rolled back."
         await self._roll_back(name, back, deployment, reason)
 
-    async def _delete(self, name: str, fleet: Fleet | None) -> None:
-        if fleet is not None:
+    async def _delete(self, name: str, *fleets: Fleet | None) -> None:
+        for fleet in filter(None, fleets):
             await fleet.stop()
         await asyncio.to_thread(shutil.rmtree, endpoint_directory(self._service, name), ignore_errors=True)
         self._service.store.delete(KIND, name)
@@ -203,8 +243,10 @@ class Deployments:
         return live.retire() if live else None
 
     def _settle(self, name: str, *, serves: bool, reason: str | None = None, touch: bool = True) -> None:
-        """End a deployment: in service on whatever serves, or failed. A reason survives in either case."""
+        """End a deployment: in service on whatever serves, or failed. A reason survives in any case."""
         status = "InService" if serves else "Failed"
+        if serves and "Mixed" in self._record(name):
+            status = MIXED
         self._store(
             name, touch=touch, EndpointStatus=status, FailureReason=reason and reason[:MAX_REASON], Pending=None
         )
@@ -242,7 +284,7 @@ def _upload(service: Service, bucket: str, key: str, body: bytes) -> None:
 
 def _clean_up(service: Service, record: dict[str, Any]) -> None:
     """Remove what servers of an earlier stand-in left; the archives of fleets that are still wanted stay."""
-    plans = [record.get("Plan"), record.get("Pending", {}).get("Plan")]
+    plans = [record.get("Plan"), *(record.get(member, {}).get("Plan") for member in ("Pending", "Mixed"))]
     wanted = {plan["identity"] for plan in plans if plan}
     directory = endpoint_directory(service, record["EndpointName"])
     for identity in directory.glob(f"*/*/*/{IDENTITY}"):

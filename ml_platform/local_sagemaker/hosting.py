@@ -11,7 +11,7 @@ from ml_platform.local_sagemaker.async_invocations import queues_of
 from ml_platform.local_sagemaker.autoscaling import operations as autoscaling
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.deployment_configs import require_deployable
-from ml_platform.local_sagemaker.deployments import KIND, deployments_of
+from ml_platform.local_sagemaker.deployments import KIND, MIXED, deployments_of
 from ml_platform.local_sagemaker.endpoint_plans import plan_of, require_room, retain, with_desired
 from ml_platform.local_sagemaker.endpoint_summaries import capture_summary, pending_summary, summaries
 from ml_platform.local_sagemaker.fleet_plans import FleetPlan
@@ -145,7 +145,7 @@ def _require_settled(service: Service, name: str, *, failed_too: bool = True) ->
     record = _require_endpoint(service, name)
     if record["EndpointStatus"] in IN_PROGRESS:
         raise validation(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
-    if record["EndpointStatus"] == "Failed" and not failed_too:
+    if record["EndpointStatus"] in ("Failed", MIXED) and not failed_too:
         raise validation(f'Cannot update failed endpoint "{record["EndpointArn"]}".')
     return record
 

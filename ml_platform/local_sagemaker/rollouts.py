@@ -32,33 +32,55 @@ async def roll_out(service: Service, live: LiveEndpoint, green: Fleet, rollout: 
     Raises:
         RolloutError: When a server cannot start, an alarm goes off while baking, or it takes too long.
     """
-    seconds = service.clock.real_seconds(rollout.timeout_seconds)
+    stages = ["Creating"]
+
+    def enter(stage: str) -> None:
+        stages.append(stage)
+        report(stage)
+
+    work = asyncio.ensure_future(_carry_out(service, live, green, rollout, enter))
+    overrun = asyncio.ensure_future(_overrun(service, rollout, lambda: stages[-1]))
     try:
-        async with asyncio.timeout(max(seconds, LEAST_TIMEOUT_SECONDS)):
-            if rollout.batch and live.fleet is not None:
-                await _replace_in_batches(service, live, green, rollout, report)
-            else:
-                await _shift(service, live, green, rollout, report)
+        await asyncio.wait({work, overrun}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise RolloutError(
+                f"The deployment did not complete within MaximumExecutionTimeoutInSeconds ({rollout.timeout_seconds})."
+            )
+        work.result()
     except ServerStartError as error:
         raise RolloutError(str(error)) from error
-    except TimeoutError as error:
-        raise RolloutError(
-            f"The deployment did not complete within MaximumExecutionTimeoutInSeconds ({rollout.timeout_seconds})."
-        ) from error
+    finally:
+        overrun.cancel()
+        work.cancel()
+        await asyncio.wait({work, overrun})
+
+
+async def _carry_out(service: Service, live: LiveEndpoint, green: Fleet, rollout: Rollout, report: Report) -> None:
+    if rollout.batch and live.fleet is not None:
+        await _replace_in_batches(service, live, green, rollout, report)
+    else:
+        await _shift(service, live, green, rollout, report)
+
+
+async def _overrun(service: Service, rollout: Rollout, stage: Callable[[], str]) -> None:
+    """Return when a deployment has taken too long, on the clock; servers that start get real time."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await service.clock.sleep(rollout.timeout_seconds)
+    while loop.time() - began < LEAST_TIMEOUT_SECONDS and (stage() == "Creating" or not service.clock.scale):
+        await asyncio.sleep(WATCH_SECONDS)
 
 
 async def roll_back(live: LiveEndpoint, green: Fleet, blue: FleetPlan | None, rollout: Rollout) -> None:
     """Give all traffic back to the old fleet, in its old size, and end the new one.
 
     Raises:
-        ServerStartError: When the old fleet does not reach its size; what there is of it serves.
+        ServerStartError: When the old fleet does not reach its size; the new one then keeps its share of the traffic.
     """
-    try:
-        if rollout.batch and live.fleet is not None and blue is not None:
-            await _restore_in_batches(live.fleet, live, blue, rollout)
-    finally:
-        live.abandon()
-        await green.stop()
+    if rollout.batch and live.fleet is not None and blue is not None:
+        await _restore_in_batches(live.fleet, live, blue, rollout)
+    live.abandon()
+    await green.stop()
 
 
 async def _shift(service: Service, live: LiveEndpoint, green: Fleet, rollout: Rollout, report: Report) -> None:
@@ -91,12 +113,16 @@ async def _replace_in_batches(
 
 async def _restore_in_batches(fleet: Fleet, live: LiveEndpoint, plan: FleetPlan, rollout: Rollout) -> None:
     variant, wanted = fleet.plan.variants[0], plan.variants[0].instances
+    present, moved = variant.instances, live.share
     # Traffic first: what made the deployment fail must not be asked longer than it takes to start servers.
-    present = variant.instances
     live.share = live.share if present == 0 else 0.0
     while present < wanted:
         present = min(present + rollout.rollback_batch, wanted)
-        await fleet.apply(fleet.plan.with_variant(variant.name, instances=present))
+        try:
+            await fleet.apply(fleet.plan.with_variant(variant.name, instances=present))
+        except ServerStartError:
+            live.share = moved
+            raise
         live.share = 0.0
 
 

@@ -1,9 +1,12 @@
 """Guarded deployments: traffic moves in steps while alarms are watched, and comes back when one goes off."""
 
+import json
 import uuid
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import boto3
 import pytest
@@ -90,7 +93,9 @@ def stages(account: Account, endpoint: str) -> list[tuple[str, float | None]]:
 def test_a_canary_takes_its_share_bakes_and_then_takes_all(account: Account, stand_in: str) -> None:
     blue, green = account.a_config("blue"), account.a_config("green")
     endpoint = account.an_endpoint(blue)
-    deployment = blue_green(an_alarm(stand_in, endpoint), Type="CANARY", CanarySize=size(20), termination=20)
+    # Long enough for the requests that are counted, on a busy machine too.
+    routing = {"Type": "CANARY", "CanarySize": size(20), "WaitIntervalInSeconds": 400}
+    deployment = blue_green(an_alarm(stand_in, endpoint), **routing, termination=20)
     with account.steady_traffic(endpoint, clients=2) as traffic:
         account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig=deployment)
         eventually(
@@ -98,8 +103,8 @@ def test_a_canary_takes_its_share_bakes_and_then_takes_all(account: Account, sta
         )
         start = len(traffic.answers)
         assert account.describe(endpoint)["EndpointConfigName"] == blue
-        traffic.reach(150)
-        share = Counter(traffic.answers[start : start + 150])["green"] / 150
+        traffic.reach(100)
+        share = Counter(traffic.answers[start : start + 100])["green"] / 100
         seen = [stage for stage, _ in stages(account, endpoint)]
     described = account.describe(endpoint)
     assert 0.05 < share < 0.45
@@ -198,3 +203,81 @@ def test_a_deployment_that_cannot_be_carried_out_is_refused(
     config = account.a_config("blue")
     with pytest.raises(ClientError, match=message):
         account.sagemaker.create_endpoint(EndpointName=config, EndpointConfigName=config, DeploymentConfig=deployment)
+
+
+def test_a_deployment_that_takes_longer_than_it_may_is_rolled_back(account: Account) -> None:
+    blue = account.a_config("blue")
+    endpoint, green = account.an_endpoint(blue), account.a_config("green")
+    # Ten bakes of 100 s: six of them are over after 600 s, which are 6 s here.
+    deployment = blue_green(Type="LINEAR", LinearStepSize=size(10))
+    deployment["BlueGreenUpdatePolicy"]["MaximumExecutionTimeoutInSeconds"] = 600
+    account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig=deployment)
+    seen = [weight for stage, weight in stages(account, endpoint) if stage == "Baking"]
+    described = account.describe(endpoint)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", blue)
+    assert "did not complete within MaximumExecutionTimeoutInSeconds (600)" in described["FailureReason"]
+    assert 0.1 in seen
+    assert 1.0 not in seen
+    assert {account.invoke(endpoint) for _ in range(10)} == {"blue"}
+
+
+@pytest.fixture
+def rollback_fails(stand_in: str) -> Iterator[Callable[[str], None]]:
+    """Let the next rollback of an endpoint fail."""
+
+    def ask(method: str, body: bytes | None = None) -> None:
+        with urlopen(Request(f"{stand_in}/_stand-in/faults", body, method=method), timeout=10):  # noqa: S310 - http only
+            pass
+
+    yield lambda endpoint: ask("POST", json.dumps({"kind": "rollback-failure", "target": endpoint}).encode())
+    ask("DELETE")
+
+
+def a_failed_rollback(account: Account, stand_in: str, fail: Callable[[str], None]) -> tuple[str, str]:
+    """Return an endpoint that is left on two fleets, half and half, and the alarm that did it."""
+    endpoint, green = account.an_endpoint(a_config(account, "blue")), a_config(account, "green")
+    alarm = an_alarm(stand_in)
+    fail(endpoint)
+    policy = rolling(alarm)
+    policy["RollingUpdatePolicy"]["WaitIntervalInSeconds"] = 500
+    account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig=policy)
+
+    def baking() -> bool:
+        (variant,) = account.describe(endpoint)["PendingDeploymentSummary"]["ProductionVariants"]
+        return bool(variant["VariantStatus"][0]["Status"] == "Baking")
+
+    eventually(baking)
+    cloudwatch: Any = boto3.client("cloudwatch", endpoint_url=stand_in)
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="tried")
+    assert account.settled(endpoint, "UpdateRollbackFailed")["EndpointStatus"] == "UpdateRollbackFailed"
+    return endpoint, alarm
+
+
+def test_a_rollback_that_fails_leaves_both_fleets_until_the_next_update(
+    account: Account, stand_in: str, rollback_fails: Callable[[str], None]
+) -> None:
+    endpoint, alarm = a_failed_rollback(account, stand_in, rollback_fails)
+    described = account.describe(endpoint)
+    assert alarm in described["FailureReason"]
+    assert "The rollback failed" in described["FailureReason"]
+    assert {account.invoke(endpoint) for _ in range(60)} == {"blue", "green"}
+    change = [{"VariantName": "primary", "DesiredInstanceCount": 1}]
+    with pytest.raises(ClientError, match="Cannot update failed endpoint"):
+        account.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=endpoint, DesiredWeightsAndCapacities=change
+        )
+    last = account.a_config("last")
+    with account.steady_traffic(endpoint, clients=2) as traffic:
+        account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=last)
+        described = account.settled(endpoint)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", last)
+    assert traffic.failures == []
+    assert {account.invoke(endpoint) for _ in range(10)} == {"last"}
+
+
+def test_an_endpoint_whose_rollback_failed_can_be_deleted(
+    account: Account, stand_in: str, rollback_fails: Callable[[str], None]
+) -> None:
+    endpoint, _ = a_failed_rollback(account, stand_in, rollback_fails)
+    account.sagemaker.delete_endpoint(EndpointName=endpoint)
+    eventually(lambda: not account.sagemaker.list_endpoints(NameContains=endpoint)["Endpoints"])
