@@ -142,6 +142,23 @@ def interruptions(inputs: str) -> int:
     return job.interruptions if job else 0
 
 
+def test_a_job_that_somebody_stopped_fails_its_run_and_is_not_tried_again(bucket: str, tmp_path: Path) -> None:
+    inputs = unique("stopped")
+
+    def stop_it() -> None:
+        wait_until(lambda: job_of(inputs) in jobs(job_of(inputs)))
+        training_jobs.stop(REGION, job_of(inputs))
+
+    helper = threading.Thread(target=stop_it)
+    helper.start()
+    outcome = run(definitions(bucket, {"release": str(tmp_path / "never")}, inputs, retries=PATIENT))
+    helper.join()
+    assert not outcome.success
+    assert outcome.retries == 0
+    assert "was stopped" in outcome.errors[0]
+    assert jobs(job_of(inputs)) == {job_of(inputs): "Stopped"}
+
+
 def processing_job(**environment: str) -> dict[str, Any]:
     cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5}
     return {

@@ -44,7 +44,7 @@ ENDPOINTS = ("creating", "updating")
 STAGES = (*TRAINING, *OTHER_JOBS, *ENDPOINTS)
 
 
-def eventually(look: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+def eventually(look: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     """Return the first true value that ``look`` gives."""
     deadline = time.monotonic() + seconds
     while not (value := look()):
@@ -314,7 +314,7 @@ def start_runs(orders: dict[str, dict[str, Any]]) -> subprocess.Popen[bytes]:
 
 def endings(runs: subprocess.Popen[bytes]) -> dict[str, str]:
     """Wait for runs that were started; return how each ended: nothing, or its error."""
-    said, _ = runs.communicate(timeout=120)
+    said, _ = runs.communicate(timeout=240)
     return dict(json.loads(said))
 
 
