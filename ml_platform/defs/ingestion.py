@@ -6,12 +6,8 @@ from ml_platform.components import payments
 from ml_platform.components.metadata import rows, sentence, told
 from ml_platform.core.verdict import Verdict
 from ml_platform.defs.partitions import daily, days_of
+from ml_platform.ingestion.expectations import FRESHNESS, QUARANTINE, SCHEMA, VOLUME
 from ml_platform.resources.payments import PaymentsSource
-
-VOLUME = "volume_is_usual"
-FRESHNESS = "newest_day_is_fresh"
-SCHEMA = "schema_is_as_declared"
-QUARANTINE = "quarantine_is_small"
 
 _MEANINGS = {
     VOLUME: "Each day has about as many rows as the days before it.",

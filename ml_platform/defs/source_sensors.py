@@ -8,10 +8,13 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterInstance
 
 from ml_platform.components import payments
+from ml_platform.components.metadata import sentence, told
 from ml_platform.core.clock import utc_now
 from ml_platform.core.settings import Settings
+from ml_platform.core.verdict import Verdict
 from ml_platform.defs.run_attempts import ASK_TAG, days_under_way, next_attempt, range_tags, ranges_of
 from ml_platform.defs.schedules import REASON_TAG
+from ml_platform.ingestion.expectations import FRESHNESS
 from ml_platform.resources.payments import PaymentsSource
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -19,25 +22,40 @@ FEATURES = (payments.CARD_ACTIVITY, payments.TERMINAL_RISK, payments.ONLINE_FEAT
 
 
 @dg.sensor(target=[*payments.DAILY], default_status=RUNNING, minimum_interval_seconds=60)
-def new_source_data(
-    context: dg.SensorEvaluationContext, payments_source: PaymentsSource
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def new_source_data(context: dg.SensorEvaluationContext, payments_source: PaymentsSource) -> dg.SensorResult:
     """Land the days that the source has and the platform has not, or has otherwise: one run for each range of days."""
     payments_source.refresh()
     landed = payments_source.days_landed(_days_computed(context.instance, payments.ONLINE_FEATURES))
     start = Settings.load().history_start
     missing = missing_days(payments_source.days_offered(), landed, start, utc_now().date())
     changed = [day for day in payments_source.days_changed() if day >= start]
-    if not missing and not changed:
-        yield dg.SkipReason("Every complete day that the source has is landed.")
-        return
     wanted = ranges_of([*missing, *changed])
     requests = list(_landing_runs(context.instance, payments_source, wanted, set(missing)))
-    yield from requests
-    if not requests:
-        yield dg.SkipReason(
-            f"{len(missing)} new and {len(changed)} changed days are being landed, or soon tried again."
-        )
+    skipped = None
+    if not wanted:
+        skipped = "Every complete day that the source has is landed."
+    elif not requests:
+        skipped = f"{len(missing)} new and {len(changed)} changed days are being landed, or soon tried again."
+    freshness = payments_source.freshness(utc_now())
+    told_before = context.cursor
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=skipped,
+        asset_events=[_told(freshness)] if str(freshness.passed) != (told_before or "True") else [],
+        cursor=str(freshness.passed),
+    )
+
+
+def _told(freshness: Verdict) -> dg.AssetCheckEvaluation:
+    """The check that no landing makes when nothing is there to be landed."""
+    return dg.AssetCheckEvaluation(
+        asset_key=payments.TRANSACTIONS,
+        check_name=FRESHNESS,
+        passed=freshness.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=told(freshness.failures),
+        metadata={"reasons": sentence(freshness.failures)},
+    )
 
 
 def _landing_runs(

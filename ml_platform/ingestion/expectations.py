@@ -11,6 +11,12 @@ from statistics import median
 from ml_platform.core.verdict import Verdict
 from ml_platform.ingestion.declaration import TableDeclaration
 
+VOLUME = "volume_is_usual"
+FRESHNESS = "newest_day_is_fresh"
+SCHEMA = "schema_is_as_declared"
+QUARANTINE = "quarantine_is_small"
+"""Names of the checks, each a sentence that is true when it passes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ml_platform.resources.platform import PlatformResource
 
 if TYPE_CHECKING:
+    from ml_platform.core.verdict import Verdict
     from ml_platform.ingestion.landing import IngestReport, LabelReport
     from ml_platform.ingestion.ledger import LandedDayEntry, LedgerDocument
     from ml_platform.ingestion.source import Source
@@ -99,6 +100,15 @@ class PaymentsSource(PlatformResource):
         from ml_platform.ingestion.ledger import read_ledger
 
         return {table.name: read_ledger(self.store, table.name) for table in TABLES}
+
+    def freshness(self, now: datetime) -> "Verdict":
+        """Hold the newest landed day against what the source promises, whether or not anything comes."""
+        from ml_platform.ingestion.declared import declared_transactions
+        from ml_platform.ingestion.expectations import judge_freshness
+        from ml_platform.ingestion.ledger import read_ledger
+
+        declared = declared_transactions(self.settings)
+        return judge_freshness(declared, max(read_ledger(self.store, declared.name).days, default=None), now)
 
     def days_landed(self, online: "Mapping[date, datetime]") -> list[date]:
         """Return the days that have payments, labels, features and, being among ``online``, were served online.

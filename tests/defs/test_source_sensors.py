@@ -269,6 +269,29 @@ def test_a_day_that_is_landed_after_its_successors_reaches_their_features(
     assert (follow.tags[RANGE_START_TAG], follow.tags[RANGE_END_TAG]) == ("2026-01-06", "2026-01-08")
 
 
+def test_a_source_from_which_nothing_comes_any_more_is_told_once_and_taken_back(
+    definitions: dg.Definitions,
+    instance: DagsterInstance,
+    runs: Runs,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ML_PLATFORM_SOURCE_FRESHNESS_HOURS", "36")
+    runs.materialize(TABLES[:2], days=(day(0), day(2)))
+    cursor, told = None, []
+    for hours in (30, 40, 50):
+        now = datetime.combine(day(3), time(), UTC) + timedelta(hours=hours)
+        monkeypatch.setattr("ml_platform.defs.source_sensors.utc_now", lambda now=now: now)
+        outcome = tick(definitions, instance, "new_source_data", cursor)
+        cursor = outcome.cursor
+        told.append([(event.check_name, event.passed, event.description) for event in outcome.asset_events])
+    stale = "the newest landed day, 2026-01-07, ended 40 h ago > 36 h"
+    assert told == [[], [("newest_day_is_fresh", False, stale)], []]
+    monkeypatch.delenv("ML_PLATFORM_SOURCE_FRESHNESS_HOURS")
+    (event,) = tick(definitions, instance, "new_source_data", cursor).asset_events
+    assert event.passed
+
+
 def test_a_source_that_is_not_there_is_a_clear_error_of_the_tick(
     definitions: dg.Definitions, instance: DagsterInstance, source: Path
 ) -> None:
