@@ -12,6 +12,7 @@ import pytest
 from ml_platform.core.settings import Settings
 from tests.conftest import free_port, start_stand_in
 from tests.contract.hosting_account import Account, eventually, register_image
+from tests.contract.test_hosting_rollouts import a_failed_rollback, add_fault
 
 
 class Restartable:
@@ -155,3 +156,14 @@ def test_an_endpoint_whose_image_was_not_known_at_one_start_serves_after_the_nex
     restartable.start()
     assert "FailureReason" not in account.settled(endpoint, "InService")
     assert account.invoke(endpoint) == "first"
+
+
+def test_an_endpoint_whose_rollback_failed_serves_from_both_fleets_again(
+    account: Account, restartable: Restartable
+) -> None:
+    address = f"http://127.0.0.1:{restartable.port}"
+    endpoint, _ = a_failed_rollback(account, address, lambda name: add_fault(address, name))
+    restartable.end(signal.SIGKILL)
+    restartable.start()
+    eventually(lambda: {account.invoke(endpoint) for _ in range(40)} == {"blue", "green"})
+    assert account.describe(endpoint)["EndpointStatus"] == "UpdateRollbackFailed"

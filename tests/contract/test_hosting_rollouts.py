@@ -224,13 +224,15 @@ def test_a_deployment_that_takes_longer_than_it_may_is_rolled_back(account: Acco
 @pytest.fixture
 def rollback_fails(stand_in: str) -> Iterator[Callable[[str], None]]:
     """Let the next rollback of an endpoint fail."""
+    yield lambda endpoint: add_fault(stand_in, endpoint)
+    with urlopen(Request(f"{stand_in}/_stand-in/faults", method="DELETE"), timeout=10):  # noqa: S310 - http only
+        pass
 
-    def ask(method: str, body: bytes | None = None) -> None:
-        with urlopen(Request(f"{stand_in}/_stand-in/faults", body, method=method), timeout=10):  # noqa: S310 - http only
-            pass
 
-    yield lambda endpoint: ask("POST", json.dumps({"kind": "rollback-failure", "target": endpoint}).encode())
-    ask("DELETE")
+def add_fault(stand_in: str, endpoint: str) -> None:
+    body = json.dumps({"kind": "rollback-failure", "target": endpoint}).encode()
+    with urlopen(Request(f"{stand_in}/_stand-in/faults", body), timeout=10):  # noqa: S310 - http only
+        pass
 
 
 def a_failed_rollback(account: Account, stand_in: str, fail: Callable[[str], None]) -> tuple[str, str]:
