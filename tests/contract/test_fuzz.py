@@ -188,3 +188,46 @@ def test_an_asynchronous_endpoint_answers_any_request(
 
     answers()
     assert account.describe(endpoint)["EndpointStatus"] == "InService"
+
+
+@pytest.mark.parametrize(
+    "operation", ["RegisterScalableTarget", "PutScalingPolicy", "PutScheduledAction", "DescribeScheduledActions"]
+)
+def test_auto_scaling_answers_anything(stand_in: str, operation: str) -> None:
+    fuzzed = Fuzzed(stand_in, "application-autoscaling")
+    shape = service_model("application-autoscaling").operation_model(operation).input_shape
+    place = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/fuzz-absent/variant/v",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+
+    @settings(max_examples=20, **FUZZ)
+    @given(request=valid_requests(shape), placed=st.booleans())
+    def answers(request: Any, placed: bool) -> None:  # noqa: FBT001 - drawn
+        fuzzed.call(operation, request | place if placed else request)
+
+    answers()
+
+
+def test_a_stream_answers_any_invocation(sagemaker_settings: Settings, stand_in: str, images_file: Path) -> None:
+    register_image(images_file)
+    account = Account(stand_in, sagemaker_settings.bucket)
+    endpoint = account.an_endpoint(account.a_config("fuzzed"))
+    printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=30)
+    fuzzed = Fuzzed(stand_in, "sagemaker-runtime")
+    texts = ("ContentType", "Accept", "CustomAttributes", "TargetVariant", "InferenceId", "SessionId")
+
+    @settings(max_examples=25, **FUZZ)
+    @given(
+        request=st.fixed_dictionaries(
+            {"EndpointName": st.sampled_from([endpoint, "fuzz-absent", "a b"]), "Body": st.binary()},
+            optional=dict.fromkeys(texts, printable),
+        )
+    )
+    def answers(request: Any) -> None:
+        answer = fuzzed.call("InvokeEndpointWithResponseStream", request)
+        if answer is not None:
+            assert b"".join(event["PayloadPart"]["Bytes"] for event in answer["Body"]) == b"fuzzed"
+
+    answers()
