@@ -32,7 +32,7 @@ KINDS = {
     "hold": "target: job, or endpoint/config/variant; it stays in `state`, e.g. Uploading, while the fault is there",
     "slow-response": "target: endpoint/config/variant; an answer takes `seconds` longer",
     "error-response": "target: endpoint/config/variant; the model answers `status` (500), saying `message`",
-    "server-crash": "target: endpoint/config/variant; its process is killed while it has a request",
+    "server-crash": "target: endpoint/config/variant, or transform job; its process is killed while it has a request",
     "silent-rollback": "target: endpoint; an update ends InService on the old config, with no reason given",
     "rollback-failure": "target: endpoint; a rollback fails, the endpoint ends UpdateRollbackFailed on both fleets",
     "lost-event": "target: ARN or detail type; the event is never delivered",

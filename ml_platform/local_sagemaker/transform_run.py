@@ -139,6 +139,7 @@ class _Job:
         log, data_log = (self.service.logs.stream(LOG_GROUP, one) for one in (stream, f"{stream}/data-log"))
         directory = _directory(self.service, self.name) / str(number)
         server = ModelServer(self.service, container, directory, archive, log.write)
+        server.title = self.name
         life = asyncio.ensure_future(server.run())
         place, memory = {"Host": stream}, memory_bytes(self.body["TransformResources"]["InstanceType"])
         forget = self.service.usage.watch(JOBS[KIND], place, server.find_pid, memory)

@@ -184,20 +184,23 @@ def test_a_processing_job_reports_and_is_adopted(bucket: str, access: dict[str, 
         assert "loss=0.5;" in outcome.lines
 
 
-def test_a_transform_job_is_followed_and_adopted(bucket: str) -> None:
+def transform_job(bucket: str) -> dict[str, Any]:
     s3, model = clients.s3(REGION), unique("model")
     s3.put_object(Bucket=bucket, Key="model.tar.gz", Body=archive({"offset": "0.5"}))
     s3.put_object(Bucket=bucket, Key="in/a.csv", Body=b"1,2")
     container = {"Image": SERVER_IMAGE, "ModelDataUrl": f"s3://{bucket}/model.tar.gz"}
     clients.sagemaker(REGION).create_model(ModelName=model, ExecutionRoleArn=ROLE, PrimaryContainer=container)
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/in/"}}
-    asked = {
+    return {
         "ModelName": model,
         "TransformInput": {"DataSource": source, "ContentType": "text/csv"},
         "TransformOutput": {"S3OutputPath": f"s3://{bucket}/out"},
         "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
     }
-    inputs = unique("transform")
+
+
+def test_a_transform_job_is_followed_and_adopted(bucket: str) -> None:
+    asked, inputs = transform_job(bucket), unique("transform")
     for adopted in (False, True):
         outcome = run(made_by("transform", asked, inputs, log_grace_seconds=600))
         assert outcome.success, outcome.errors
@@ -205,6 +208,21 @@ def test_a_transform_job_is_followed_and_adopted(bucket: str) -> None:
         assert (outcome.metadata["transform_job"], outcome.metadata["adopted"]) == (job_of(inputs), adopted)
     assert "TransformJobName" not in asked
     assert "Environment" not in asked
+
+
+def test_a_transform_job_whose_server_is_killed_under_each_request_fails_and_the_next_run_makes_one_attempt(
+    bucket: str, fault: Callable[[str, str], None]
+) -> None:
+    asked, inputs = transform_job(bucket), unique("crash")
+    for _ in range(1 + 3):  # the request and its retries
+        fault("server-crash", job_of(inputs))
+    first = run(made_by("transform", asked, inputs, retries=PATIENT))
+    assert not first.success
+    assert "AlgorithmError" in first.errors[0]
+    assert first.retries == 0
+    second = run(made_by("transform", asked, inputs))
+    assert second.success
+    assert second.metadata["transform_job"] == f"{job_of(inputs)}-r1"
 
 
 def test_an_environment_that_aws_would_refuse_is_refused_with_the_remedy(bucket: str) -> None:

@@ -22,6 +22,7 @@ DECISION = dg.AssetKey(["card_fraud", "operating_decision"])
         "new_source_data",
         "late_rows_reach_features",
         "operating_decision_retrains",
+        "operating_decision_rolls_back",
         "approved_package_goes_live",
         "automation",
     ],
