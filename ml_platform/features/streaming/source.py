@@ -39,7 +39,14 @@ class EventSource(Protocol):
 class EventLog:
     """Messages in a SQLite file: any process may append, one worker reads."""
 
-    def __init__(self, path: Path, consumer: str = "windows", poll_seconds: float = 0.02, wait: Sleep = sleep) -> None:
+    def __init__(
+        self,
+        path: Path,
+        consumer: str = "windows",
+        poll_seconds: float = 0.02,
+        wait: Sleep = sleep,
+        keep: int = 1_000_000,
+    ) -> None:
         """Open the log, or create it.
 
         Args:
@@ -47,7 +54,9 @@ class EventLog:
             consumer: Whose place in the log is kept.
             poll_seconds: Pause between two looks at an empty log.
             wait: Waits for so many seconds.
+            keep: Messages that stay after every consumer acknowledged them, for a person to look at.
         """
+        self._keep = keep
         self._path = path
         self._consumer = consumer
         self._poll_seconds = poll_seconds
@@ -84,6 +93,9 @@ class EventLog:
             connection.execute(
                 "INSERT INTO consumers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence",
                 (self._consumer, sequence),
+            )
+            connection.execute(
+                "DELETE FROM messages WHERE sequence <= (SELECT min(sequence) FROM consumers) - ?", (self._keep,)
             )
 
     def reject(self, sequence: Sequence, content: Mapping[str, Any], reason: str) -> None:
