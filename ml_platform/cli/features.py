@@ -67,6 +67,24 @@ def show(name: Annotated[str, typer.Argument(help="A feature's name.")], *, as_j
     out.print(_details(entry))
 
 
+@features.command()
+def ui(port: Annotated[int, typer.Option(help="Port on this machine.", min=1024, max=65535)] = 8888) -> None:
+    """Open Feast's own web page on the registry, until Ctrl-C: entities, views, services and their lineage.
+
+    Example: [cyan]ml-platform features ui[/cyan], then look at http://127.0.0.1:8888
+    """
+    from ml_platform.cli.services import attached
+    from ml_platform.core.settings import Settings
+    from ml_platform.features.store import feature_store
+
+    settings = Settings.load()
+    with attached(settings):
+        with out.status("Starting Feast's page: some seconds"):
+            store = feature_store(settings)
+        out.print(f"Feast's page: http://127.0.0.1:{port}")
+        store.serve_ui("127.0.0.1", port)
+
+
 def _details(entry: "CataloguedFeature") -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)

@@ -81,6 +81,14 @@ class Settings(BaseSettings):
     label_priority: tuple[str, ...] = Field(
         default=("chargeback", "analyst", "customer"), description="Sources of labels, the best first, as JSON."
     )
+    offline_store: str = Field(
+        default="s3",
+        description="Feature tables: `s3`, `redshift://workgroup/database` or `athena://workgroup/database`.",
+    )
+    feature_registry: str | None = Field(
+        default=None,
+        description="SQLAlchemy address of Feast's registry, e.g. postgresql+psycopg://host/db. Unset: SQLite.",
+    )
     online_store: str = Field(
         default="sqlite",
         description="Online features: `sqlite`, `redis://host:port/db` (also rediss, valkey, unix), or `dynamodb`.",

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_platform.core.errors import ConfigurationError
-from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_parts, fingerprint_tree
+from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_json, fingerprint_parts, fingerprint_tree
 from ml_platform.core.settings import Settings
 from ml_platform.features.lean_feast import import_lean_feast
+from ml_platform.features.offline.engines import offline_store_config, with_sources_of
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
 FEATURE_REPO = "feature_repo"
+_REGISTRY_LOCK = 4_127_001
+"""Any number that nobody else locks in the registry's database."""
 
 
 def feature_store(settings: Settings) -> "FeatureStore":
@@ -42,16 +45,18 @@ def apply(settings: Settings) -> bool:
     with _lock(settings.feast_home / "apply.lock"):
         applied = settings.feast_home / "applied.txt"
         current = definitions_fingerprint(settings)
-        registry = settings.feast_home / "registry.db"
-        if registry.exists() and applied.exists() and applied.read_text() == current:
+        # A registry elsewhere is there as long as its server is; ours may have been deleted.
+        registered = settings.feature_registry is not None or _local_registry(settings).exists()
+        if registered and applied.exists() and applied.read_text() == current:
             return False
-        store = _open(settings)
-        from feature_repo.definitions import DEFINITIONS
+        with _registry_lock(settings.feature_registry):
+            store = _open(settings)
+            from feature_repo.definitions import DEFINITIONS
 
-        with warnings.catch_warnings():
-            # Feast calls on-demand views slow offline. Ours are measured: a second per 100,000 rows.
-            warnings.filterwarnings("ignore", "On demand feature view is an experimental", RuntimeWarning)
-            store.apply(list(DEFINITIONS))
+            with warnings.catch_warnings():
+                # Feast calls on-demand views slow offline. Ours are measured: a second per 100,000 rows.
+                warnings.filterwarnings("ignore", "On demand feature view is an experimental", RuntimeWarning)
+                store.apply(with_sources_of(settings, DEFINITIONS))
         # Written last: after a crash in between, the definitions are applied again.
         applied.write_text(current)
         return True
@@ -76,7 +81,11 @@ def definitions_fingerprint(settings: Settings) -> str:
     """Return the fingerprint of everything that ``apply`` puts into the registry."""
     with resources.as_file(resources.files(FEATURE_REPO)) as root:
         return fingerprint_parts(
-            {"definitions": fingerprint_tree(root), "config": fingerprint_bytes(_rendered(settings).encode())}
+            {
+                "definitions": fingerprint_tree(root),
+                "config": fingerprint_bytes(_rendered(settings).encode()),
+                "offline_store": fingerprint_json(offline_store_config(settings)),
+            }
         )
 
 
@@ -85,7 +94,12 @@ def _open(settings: Settings) -> "FeatureStore":
     import yaml  # type: ignore[import-untyped]
     from feast import FeatureStore, RepoConfig
 
-    return FeatureStore(config=RepoConfig(**yaml.safe_load(_rendered(settings))))
+    config = yaml.safe_load(_rendered(settings))
+    return FeatureStore(config=RepoConfig(**config | {"offline_store": offline_store_config(settings)}))
+
+
+def _local_registry(settings: Settings) -> Path:
+    return settings.feast_home / "registry.db"
 
 
 def _rendered(settings: Settings) -> str:
@@ -96,11 +110,29 @@ def _rendered(settings: Settings) -> str:
         "ML_PLATFORM_BUCKET": settings.bucket,
         "ML_PLATFORM_REGION": settings.region,
         "ML_PLATFORM_ONLINE_STORE": settings.online_store,
+        "ML_PLATFORM_FEATURE_REGISTRY": settings.feature_registry or f"sqlite:///{_local_registry(settings)}",
     }
     try:
         return string.Template(text).substitute(values)
     except KeyError as error:
         raise ConfigurationError(f"feature_store.yaml uses {error}, which no setting provides.") from error
+
+
+@contextmanager
+def _registry_lock(address: str | None) -> Iterator[None]:
+    """Let one machine at a time apply to a shared registry: two that create its tables at once would both fail."""
+    if address is None or not address.startswith("postgresql"):
+        yield
+        return
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(address)
+    try:
+        with engine.connect() as connection:  # the lock ends with the connection, also when this process is killed
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _REGISTRY_LOCK})
+            yield
+    finally:
+        engine.dispose()
 
 
 @contextmanager
