@@ -157,6 +157,7 @@ def score(
 @app.command()
 def stream(
     log: Annotated[Path | None, typer.Option(help="SQLite log of events. Default: stream/events.db.")] = None,
+    kinesis: Annotated[str | None, typer.Option(help="Fill the log from this Kinesis stream.")] = None,
     append: Annotated[Path | None, typer.Option(help="Append this file of JSON lines (- for stdin) and end.")] = None,
     *,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End when every event is done.")] = False,
@@ -173,7 +174,7 @@ def stream(
     if append:
         run_stream_append(append, log)
     else:
-        run_stream(log, until_idle=until_idle)
+        run_stream(log, kinesis, until_idle=until_idle)
 
 
 @app.command()

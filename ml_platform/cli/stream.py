@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,25 +13,62 @@ from ml_platform.core.errors import SourceDataError
 from ml_platform.core.settings import Settings
 
 if TYPE_CHECKING:
-    from ml_platform.features.streaming.source import EventLog
+    from ml_platform.features.streaming.source import EventLog, Feed
     from ml_platform.features.streaming.worker import StreamWorker
+    from ml_platform.ingestion.changes.change import Change
 
 
-def run_stream(log: Path | None, *, until_idle: bool) -> None:
+def run_stream(log: Path | None, kinesis: str | None, *, until_idle: bool) -> None:
     """Work on the log until Ctrl-C, or until nothing is left."""
     settings = Settings.load()
     # The other stores are reached without the local services.
-    with attached(settings) if settings.online_store == "dynamodb" else nullcontext():
-        _stream(settings, log or _default_log(settings), until_idle=until_idle)
+    needs_aws = kinesis is not None or settings.online_store == "dynamodb"
+    with attached(settings) if needs_aws else nullcontext():
+        _stream(settings, _source(settings, log, kinesis), until_idle=until_idle)
 
 
-def _stream(settings: Settings, path: Path, *, until_idle: bool) -> None:
+def _source(settings: Settings, log: Path | None, kinesis: str | None) -> "EventLog":
+    from ml_platform.features.streaming.source import EventLog, FedLog
+
+    if kinesis is None:
+        return EventLog(log or _default_log(settings))
+    return FedLog(log or settings.home / "stream" / f"kinesis-{kinesis}.db", kinesis_feed(settings, kinesis))
+
+
+def kinesis_feed(settings: Settings, stream: str) -> "Feed":
+    """Return what fills a log from a Kinesis stream."""
+    from ml_platform.ingestion.changes.kinesis import KinesisOrigin
+
+    origin = KinesisOrigin(settings.region, stream, settings.source_columns)
+
+    def feed(place: dict[str, Any]) -> Iterator[tuple[list[Mapping[str, Any]], dict[str, Any]]]:
+        for batch in origin.batches(place):
+            yield [_event(change, settings.source_columns) for change in batch.changes], batch.state
+
+    return feed
+
+
+def _event(change: "Change", columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return a change as the worker reads it; what is no payment or label keeps what it said, and is put aside."""
+    from ml_platform.ingestion.source_columns import names_of
+
+    if change.operation in ("delete", "unreadable"):
+        return {"operation": change.operation, "transaction": change.key, "payload": change.payload}
+    event: dict[str, Any] = {"transaction_id": change.key, "event_time": change.event_time}
+    for column in ("customer_id", "terminal_id", "amount"):
+        event[column] = next((change.row[name] for name in names_of(column, columns) if change.row.get(name)), None)
+    if change.operation == "label":
+        event |= {"label": int(change.label) if change.label in ("0", "1") else change.label}
+        event |= {"known_time": change.known_time}
+    return event
+
+
+def _stream(settings: Settings, source: "EventLog", *, until_idle: bool) -> None:
     with out.status("Opening the online store ..."):
-        from ml_platform.features.streaming.source import EventLog
         from ml_platform.features.streaming.worker import open_worker
 
-        source, worker = EventLog(path), open_worker(settings)
-    out.print(f"Streaming from {path} into the online store. Ctrl-C stops; nothing is lost or counted twice.")
+        worker = open_worker(settings)
+    out.print("Streaming into the online store. Ctrl-C stops; nothing is lost or counted twice.")
     try:
         with out.status("Waiting for events") as line:
             worker.run(

@@ -141,6 +141,44 @@ class EventLog:
         connection.execute("COMMIT")
 
 
+Feed = Callable[[dict[str, Any]], Iterable[tuple[list[Mapping[str, Any]], dict[str, Any]]]]
+"""Given where a stream was read up to, gives what came since: messages, and where it was read up to after them."""
+
+
+class FedLog(EventLog):
+    """A log that is filled from a stream elsewhere, whenever there is nothing more in it.
+
+    Messages and the stream's place are kept in one transaction, so that none is lost or kept twice.
+    """
+
+    def __init__(self, path: Path, feed: Feed, poll_seconds: float = 0.2, wait: Sleep = sleep) -> None:
+        """Open the log.
+
+        Args:
+            path: The file.
+            feed: Gives what came since.
+            poll_seconds: Pause between two looks at a stream that has nothing; Kinesis allows five reads a second.
+            wait: Waits for so many seconds.
+        """
+        super().__init__(path, poll_seconds=poll_seconds, wait=wait)
+        self._feed = feed
+
+    def __iter__(self) -> Iterator[Message | None]:
+        """Give the messages of the log, and then what the stream has."""
+        for message in super().__iter__():
+            if message is None:
+                self._fill()
+            yield message
+
+    def _fill(self) -> None:
+        row = self._connection().execute("SELECT place FROM feed").fetchone()
+        for messages, place in self._feed(json.loads(row[0]) if row else {}):
+            with self._transaction() as connection:
+                rows = [(json.dumps(dict(message), default=str), time.time()) for message in messages]
+                connection.executemany("INSERT INTO messages (content, appended_at) VALUES (?, ?)", rows)
+                connection.execute("INSERT OR REPLACE INTO feed VALUES (1, ?)", (json.dumps(place),))
+
+
 def _parsed(content: str) -> Mapping[str, Any]:
     try:
         parsed = json.loads(content)
@@ -152,5 +190,6 @@ def _parsed(content: str) -> Mapping[str, Any]:
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS messages (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL, appended_at REAL)",
     "CREATE TABLE IF NOT EXISTS consumers (name TEXT PRIMARY KEY, sequence INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS feed (one INTEGER PRIMARY KEY, place TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS rejected (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL, reason TEXT NOT NULL)",
 )

@@ -6,13 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
-from ml_platform.cli.stream import run_stream_append
+from ml_platform.cli.stream import kinesis_feed, run_stream_append
 from ml_platform.core.errors import SourceDataError
-from ml_platform.features.streaming.source import EventLog
+from ml_platform.core.settings import Settings
+from ml_platform.features.streaming.events import parse_event
+from ml_platform.features.streaming.source import EventLog, FedLog
 
 PAYMENT = {
     "transaction_id": "t",
@@ -48,6 +53,43 @@ def test_a_log_forgets_what_everybody_acknowledged_long_ago_and_never_counts_ane
     assert given(EventLog(tmp_path / "log.db", consumer="late")) == [4, 5]
     log.append([{"n": 5}])
     assert given(log) == [6]
+
+
+def test_a_log_is_filled_from_a_kinesis_stream_and_goes_on_where_it_was(settings: Settings, tmp_path: Path) -> None:
+    kinesis, stream = boto3.client("kinesis"), f"payments-{os.urandom(4).hex()}"
+    kinesis.create_stream(StreamName=stream, ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName=stream)
+
+    def put(*records: dict[str, object]) -> None:
+        for record in records:
+            kinesis.put_record(StreamName=stream, Data=json.dumps(record).encode(), PartitionKey="k")
+
+    def messages() -> list[dict[str, Any]]:
+        log = FedLog(tmp_path / "log.db", kinesis_feed(settings, stream), poll_seconds=0)
+        quiet, found = 0, []
+        for message in log:
+            quiet += message is None
+            if message is None and quiet == 3:
+                break
+            if message is not None:
+                found.append(dict(message[1]))
+        log.ack(log.newest)
+        return found
+
+    label = {
+        "transaction_id": "t",
+        "event_time": PAYMENT["event_time"],
+        "label": 1,
+        "known_time": "2026-01-06T00:00:00Z",
+    }
+    put(PAYMENT, label)
+    payment, learnt = messages()
+    now = datetime(2026, 2, 1, tzinfo=UTC)
+    assert parse_event(payment, now) == parse_event(PAYMENT, now)
+    assert parse_event(learnt, now) == parse_event(label, now)
+    assert messages() == []
+    put(PAYMENT | {"transaction_id": "u"})
+    assert [message["transaction_id"] for message in messages()] == ["u"]
 
 
 def test_a_file_with_a_bad_line_is_refused_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
