@@ -6,6 +6,7 @@ Its fields, the platform's contract with a model's owner, are ``settings``; each
 import dagster as dg
 
 from ml_platform.components.batch import build_batch_scores
+from ml_platform.components.decision_policy import build_decision_policy
 from ml_platform.components.deployment import build_live_endpoint
 from ml_platform.components.evaluation import build_evaluation_report
 from ml_platform.components.monitoring import build_monitoring
@@ -39,6 +40,7 @@ def build_model(model: ModelSettings) -> dg.Definitions:
             evaluation_report,
             model_package,
             live_endpoint,
+            build_decision_policy(model, live_endpoint),
             build_batch_scores(model, model_package),
             *build_monitoring(model, live_endpoint),
         ]

@@ -106,5 +106,6 @@ class ModelSettings(dg.Model, dg.Resolvable):
     training: Training = Training()
     gate: Gate = Gate()
     money: Money = Money()
+    policy_days: int = Field(default=7, gt=0, description="Newest landed days that a decision policy is fitted on.")
     rollout: Rollout = Rollout()
     monitoring: Monitoring = Monitoring()

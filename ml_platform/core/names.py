@@ -88,3 +88,8 @@ def captured_traffic(model: str, hour: datetime) -> str:
 def captured_rejects(model: str, hour: datetime) -> str:
     """S3 key of the reasons why captured lines of an hour could not be read."""
     return f"{model_prefix(model, 'captured-rejects')}date={hour:%Y-%m-%d}/hour={hour:%H}.json"
+
+
+def decision_policy(model: str, version: str) -> str:
+    """Return the S3 key of one version of a model's decision policy."""
+    return f"{model_prefix(model, 'decision-policies')}{version}.json"

@@ -4,6 +4,7 @@ import dagster as dg
 
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.model_evaluator import ModelEvaluator
+from ml_platform.resources.payment_decisions import PaymentDecisions
 from ml_platform.resources.payments import PaymentsSource
 from ml_platform.resources.sagemaker import SageMaker
 from ml_platform.resources.traffic_monitor import TrafficMonitor
@@ -16,6 +17,7 @@ def resources() -> dg.Definitions:
         resources={
             "feature_store": FeatureStore(),
             "model_evaluator": ModelEvaluator(),
+            "payment_decisions": PaymentDecisions(),
             "payments_source": PaymentsSource(),
             "sagemaker": SageMaker(),
             "traffic_monitor": TrafficMonitor(),

@@ -100,6 +100,14 @@ class DecisionPolicy(BaseModel):
         reviewed = (saving > 0) & (saving >= self.min_review_saving)
         return np.where(reviewed, Action.REVIEW, automatic).astype("int8")
 
+    def expected_cost(self, scores: "np.ndarray", amounts: "np.ndarray") -> "np.ndarray":
+        """Return what each decided payment costs by the scores' own probabilities, of shape (n_rows,)."""
+        import numpy as np
+
+        by_action = np.stack([_expected(action, scores, amounts, self.money) for action in Action])
+        cost: np.ndarray = np.take_along_axis(by_action, self.decide(scores, amounts)[None, :].astype(int), axis=0)[0]
+        return cost
+
 
 def _expected(action: Action, scores: "np.ndarray", amounts: "np.ndarray", money: MoneyParameters) -> "np.ndarray":
     expected: np.ndarray = scores * money.cost_if_fraud(action, amounts) + (1 - scores) * money.cost_if_genuine(

@@ -92,13 +92,16 @@ class FeatureStore(PlatformResource):
             raise FeatureError("No payments are landed yet. Materialize payments/transactions, then its features.")
         return datetime.combine(days[-1] + timedelta(days=1), time(), UTC)
 
+    def newest_landed(self, days: int) -> "pl.DataFrame":
+        """Return the payments of the newest landed days as they were landed."""
+        last = self.newest_midnight().date() - timedelta(days=1)
+        return DailyTable(self.store, "payments/transactions").read(last - timedelta(days=days - 1), last)
+
     def newest_payments(self, service: str, features: tuple[str, ...], lookup: "Lookup", days: int) -> "pl.DataFrame":
         """Return the payments of the newest landed days, with the features a model wants."""
         from ml_platform.features.offline.lookup import point_in_time_features
         from ml_platform.features.store import feature_store
 
-        last = self.newest_midnight().date() - timedelta(days=1)
-        landed = DailyTable(self.store, "payments/transactions").read(last - timedelta(days=days - 1), last)
         return point_in_time_features(
-            feature_store(self.settings), landed, service=service, features=features, lookup=lookup
+            feature_store(self.settings), self.newest_landed(days), service=service, features=features, lookup=lookup
         )

@@ -27,6 +27,7 @@ SNAPSHOT = {
     "card_fraud/model_package": ("registry", {"card_fraud/evaluation_report"}),
     "card_fraud/live_endpoint": ("deployment", {"card_fraud/model_package"}),
     "card_fraud/batch_scores": ("batch", {"card_fraud/model_package"}),
+    "card_fraud/decision_policy": ("deployment", {"card_fraud/live_endpoint"}),
     "card_fraud/captured_traffic": ("monitoring", {"card_fraud/live_endpoint"}),
     "card_fraud/drift_report": ("monitoring", {"card_fraud/captured_traffic"}),
     "card_fraud/skew_report": (
@@ -62,6 +63,7 @@ RUNS_BY_ITSELF = {
     "card_fraud/evaluation_report": "upstream changed and is good",
     "card_fraud/model_package": "upstream changed and is good",
     "card_fraud/batch_scores": "upstream changed and is good",
+    "card_fraud/decision_policy": "upstream changed and is good",
     "card_fraud/captured_traffic": "another hour of traffic has been captured",
 }
 """Label of each automation condition: what the UI names as the cause of a run."""

@@ -15,6 +15,7 @@ from ml_platform.core import names
 from ml_platform.core.clock import utc_now
 from ml_platform.defs.model_graph import MONITORING_STAGE, TRAINING_STAGE
 from ml_platform.evaluation.evidence import PromotionEvidence
+from ml_platform.modeling.decision_policy import DecisionPolicy
 from ml_platform.monitoring.decision import OperatingDecision
 from ml_platform.monitoring.drift import DriftReport
 from ml_platform.monitoring.performance import PerformanceReport
@@ -22,6 +23,7 @@ from ml_platform.registry import lookup, model_package
 from ml_platform.registry.lookup import LivePackage
 from ml_platform.resources.artifacts import load_model
 from ml_platform.resources.feature_store import FeatureStore
+from ml_platform.resources.payment_decisions import FittedPolicy
 from ml_platform.scoring.transaction import Scorer
 from tests.builders import a_model
 from tests.loop.conftest import DAILY_ASSETS, LIVE_FROM, World
@@ -155,6 +157,19 @@ def test_training_again_with_the_same_inputs_starts_no_second_job(world: World, 
 
 
 # Live traffic
+
+
+def test_payments_are_decided_at_the_least_expected_cost_of_the_live_model(
+    world: World, first_deployment: list[Run], bad_candidate: Run
+) -> None:
+    run = world.runs.materialize([f"{MODEL}/decision_policy"])
+    fitted = world.manifests.read("decision_policy", FittedPolicy)
+    assert run.materialized == {f"{MODEL}/decision_policy"}
+    assert fitted.package_version == live(world).package.version
+    assert sum(fitted.shares.values()) == pytest.approx(1)
+    assert fitted.policy.reviews_per_day <= fitted.policy.money.reviews_per_day
+    kept = world.store.get(names.decision_policy(MODEL, fitted.policy.version))
+    assert DecisionPolicy.model_validate_json(kept) == fitted.policy
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def a_difference(metric: str, **overrides: Any) -> Difference:
 
 def a_slice(name: str, **overrides: Any) -> SliceDifference:
     """A slice with enough positives on which nothing can be told from chance."""
-    values: dict[str, Any] = {"challenger": 0.67, "low": -0.09, "high": -0.01, "worse_p": 0.5}
+    values: dict[str, Any] = {"challenger": 0.67, "champion": 0.66, "low": -0.09, "high": -0.01, "worse_p": 0.5}
     values |= {"metric": "recall_at_fpr", "slice": name, "rows": 9_000, "positives": 40}
     return SliceDifference(**(values | overrides))
 
