@@ -41,9 +41,11 @@ def figures(*, quick: bool = False) -> list[Measure]:
         _write_world(root, entities, rows)
         ours, hand = (_measured(root, way) for way in ("ours", "hand"))
         _require_equal(root, entities)
+    # Of so few rows Feast's fixed cost, half a second, is a good part; the goal is about the real size.
+    goal = None if quick else 1.3
     size = f"{entities:,} x {rows:,} rows x {len(KEYS)} views"
     return [
-        Measure(f"training set, {size}: CPU", ours["cpu"], hand["cpu"], "CPU s", 1.3),
+        Measure(f"training set, {size}: CPU", ours["cpu"], hand["cpu"], "CPU s", goal),
         Measure("training set: peak memory", ours["peak"] / GIGABYTE, None, "GB", 4.0),
         Measure("training set: peak memory by hand", hand["peak"] / GIGABYTE, None, "GB"),
     ]
