@@ -48,7 +48,9 @@ def compute_partitions(session: "SparkSession", table: FeatureTable, location: s
     day = F.to_date("event_time")
     computed = window_features(table, rows, labels).where(day.between(F.lit(first), F.lit(last)))
     # One file a day, in a fixed order of rows.
-    by_day = computed.withColumn("date", day).repartition("date").sortWithinPartitions("date", "event_time", table.row_id)
+    by_day = (
+        computed.withColumn("date", day).repartition("date").sortWithinPartitions("date", "event_time", table.row_id)
+    )
     staging = f"{root}/tables/_staging/{table.name}"
     by_day.write.partitionBy("date").parquet(staging, mode="overwrite")
     _publish(session, staging, f"{root}/{names.table_prefix(table.name)}", first, last)
