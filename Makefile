@@ -6,6 +6,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Not an environment: the source of moto, whose tests check the stand-in, and the libraries they import.
+MOTO := .venv-moto
 SPARK := $(VENV)/.installed-spark
 # The CDK's packages contradict the platform's (python-dateutil, typeguard), so they live beside them.
 INFRA_VENV := .venv-infra
@@ -36,7 +38,7 @@ demo: $(INSTALLED) ## See the whole loop on this machine, in under five minutes
 dev: $(INSTALLED) ## Local services and Dagster's UI until Ctrl-C
 	@exec $(BIN)/ml-platform dev
 
-test: $(INSTALLED) $(SPARK) $(TEMPLATES) $(FOREIGN_VENV)/.installed ## Every test that needs no AWS account
+test: $(INSTALLED) $(SPARK) $(TEMPLATES) $(FOREIGN_VENV)/.installed $(MOTO)/.installed ## Every test that needs no AWS account
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not aws"
 
 # tests/aws runs on the stand-in in `make test`; asked for by name it runs on an account, and says what it needs for that.
@@ -57,19 +59,20 @@ check: lint types test ## Everything CI runs
 handbook: $(INSTALLED) ## The Fraud Detection Handbook's data and figures: make handbook DATA=<parquet>
 	$(BIN)/ml-platform handbook --data "$(or $(DATA),$(error Say which data: make handbook DATA=path/to/handbook_transactions.parquet))"
 
-bench-%: $(INSTALLED) ## bench-tax: the platform against one plain script; bench-standin: what the stand-in costs; bench-ground: ministack against moto
-	$(BIN)/python -m bench.$*
+bench-%: $(INSTALLED) ## tax, standin, ground, features, gate, handbook, reasons: ours beside a named reference
+	$(BIN)/python -m bench.$* $(if $(DATA),--data "$(DATA)")
 
 synth: $(TEMPLATES) ## Synthesize the AWS stacks; no account and no node needed
 
 clean: ## Delete the virtual environments and the local state in .ml_platform
-	rm -rf $(VENV) $(INFRA_VENV) $(FOREIGN_VENV) .venv-ground infra/cdk.out .ml_platform .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build ./*.egg-info
+	rm -rf $(VENV) $(INFRA_VENV) $(FOREIGN_VENV) $(MOTO) .venv-ground infra/cdk.out .ml_platform .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build ./*.egg-info
 
-# create_venv,folder: keeps one that works, replaces one that does not.
+# create_venv,folder: keeps one that works, if without pip; replaces one that does not.
 define create_venv
 @test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and none was found. Install one, or say where it is:" \
 	"make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-@$(1)/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(1) || { \
+@$(1)/bin/python -c 'import pip' 2>/dev/null || $(1)/bin/python -m ensurepip >/dev/null 2>&1 || \
+	$(PYTHON) -m venv --clear $(1) || { \
 	echo "$(PYTHON) cannot create a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 @$(1)/bin/python -m pip install --quiet --disable-pip-version-check "$(UV)"
 endef
@@ -107,6 +110,16 @@ $(FOREIGN_VENV)/.installed: tests/foreign/requirements.lock tests/foreign/gethos
 	$(call create_venv,$(FOREIGN_VENV))
 	$(call install,$(FOREIGN_VENV),tests/foreign/requirements.lock)
 	@cp tests/foreign/gethostname.py "$$($(FOREIGN_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@touch $@
+
+$(MOTO)/.installed: tests/foreign/moto/source.lock tests/foreign/moto/libraries.lock $(INSTALLED)
+	@echo "Fetching the source of moto, whose tests check the stand-in (10 MB, once)"
+	@rm -rf $(MOTO) && mkdir $(MOTO)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary moto --require-hashes \
+		-d $(MOTO) -r tests/foreign/moto/source.lock
+	@tar -xzf $(MOTO)/moto-*.tar.gz -C $(MOTO)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(MOTO)/site --no-deps --require-hashes \
+		-r tests/foreign/moto/libraries.lock
 	@touch $@
 
 $(TEMPLATES): $(INFRA_VENV)/.installed $(wildcard infra/*.py infra/*/*.py)
