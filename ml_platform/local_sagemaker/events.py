@@ -2,9 +2,9 @@
 
 Emulators take no events from ``aws.*`` sources, so the stand-in reads the rules of the default bus and delivers to
 their SQS and SNS targets itself. An event is written down in one transaction with the change it tells of and forgotten
-when it is delivered: a crash delivers one twice, as EventBridge may, but loses none. What a target will never take, or not
-within its retry policy, goes to its dead-letter queue. What an event says is ``event_shapes``; which one a rule wants,
-``event_patterns``.
+when it is delivered: a crash delivers one twice, as EventBridge may, but loses none. What a target will never take, or
+not within its retry policy, goes to its dead-letter queue. What an event says is ``event_shapes``; which one a rule
+wants, ``event_patterns``.
 """
 
 import asyncio
