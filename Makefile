@@ -51,7 +51,7 @@ lint: $(INSTALLED) ## Style, formatting and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(INSTALLED) ## Static types
+types: $(INSTALLED) $(SPARK) ## Static types
 	$(BIN)/mypy -p ml_platform
 
 check: lint types test ## Everything CI runs
