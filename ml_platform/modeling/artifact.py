@@ -1,12 +1,14 @@
 """Model artifacts: a directory, or ``model.tar.gz``, of open formats that is verified whenever it is read.
 
 ==================  =====================================================================
-``model.txt``       the booster, in LightGBM's text format
+``model.txt``       the booster, in LightGBM's text format; or instead of it
+``model.skops``     a classifier of scikit-learn, in skops' format
 ``signature.json``  input columns, in order, and the label's name
 ``calibration.json``  slope and intercept from raw score to probability
 ``threshold.json``  the score from which a row is flagged
 ``baseline.json``   profiles of features and score at the fit
-``manifest.json``   format version, fingerprint, library versions, SHA-256 of every other file
+``manifest.json``   format version, kind of estimator, fingerprint, where the fit comes from (hyper-parameters, code,
+                    library versions), SHA-256 of every other file
 ==================  =====================================================================
 
 No pickle, and the same inputs give the same bytes. The digests find damage and mix-ups; who may write an artifact
@@ -15,9 +17,9 @@ at all is a matter of bucket policies.
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,22 +28,38 @@ from ml_platform.core.fingerprint import fingerprint_bytes
 from ml_platform.modeling.archive import pack_files, unpack_files
 from ml_platform.modeling.baseline import Baseline
 from ml_platform.modeling.calibration import Calibration
+from ml_platform.modeling.estimators import FILES, LIGHTGBM, SCIKIT_LEARN, load_estimator
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.schema import Signature
 
-if TYPE_CHECKING:
-    import lightgbm as lgb
-
-MODEL: Final = "model.txt"
+MODEL: Final = FILES[LIGHTGBM]
 SIGNATURE: Final = "signature.json"
 CALIBRATION: Final = "calibration.json"
 THRESHOLD: Final = "threshold.json"
 BASELINE: Final = "baseline.json"
 MANIFEST: Final = "manifest.json"
-CONTENT_FILES: Final = (MODEL, SIGNATURE, CALIBRATION, THRESHOLD, BASELINE)
-MEMBERS: Final = (*CONTENT_FILES, MANIFEST)
-FORMAT_VERSION: Final = 1
-_OBJECTIVE: Final = "objective=binary sigmoid:1"
+_BESIDE_MODEL: Final = (SIGNATURE, CALIBRATION, THRESHOLD, BASELINE)
+MEMBERS: Final = (MODEL, *_BESIDE_MODEL, MANIFEST)
+"""What an artifact with a booster holds."""
+ALLOWED: Final = tuple({**dict.fromkeys(FILES.values()), **dict.fromkeys(MEMBERS)})
+"""What any artifact may hold."""
+FORMAT_VERSION: Final = 2
+_READ: Final = (1, FORMAT_VERSION)
+_LIBRARIES: Final = {
+    LIGHTGBM: ("lightgbm", "numpy"),
+    SCIKIT_LEARN: ("numpy", "scikit-learn", "scipy", "skops"),
+}
+
+
+class Origin(BaseModel):
+    """Where a fit comes from, beside its data: what it takes to do it again. Empty for what was fitted by hand."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hyperparameters: dict[str, str] = Field(default={}, description="As the training job was given them.")
+    code: dict[str, str] = Field(default={}, description="SHA-256 of the platform's own code that ran, by file.")
+    python: str = ""
+    machine: str = Field(default="", description="Processor type: another one may round differently.")
 
 
 class Manifest(BaseModel):
@@ -50,7 +68,9 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: int
+    estimator: str = LIGHTGBM
     fingerprint: str = Field(min_length=1)
+    origin: Origin = Origin()
     libraries: dict[str, str]
     files: dict[str, str] = Field(description="File name to hex SHA-256.")
 
@@ -72,14 +92,17 @@ class Artifact:
     fingerprint: str
     digest: str
     """SHA-256 of the manifest, and so of everything: two artifacts with one digest are the same model."""
+    origin: Origin = field(default_factory=Origin)
 
 
-def save_artifact(pipeline: FittedPipeline, baseline: Baseline, fingerprint: str, directory: Path) -> None:
+def save_artifact(
+    pipeline: FittedPipeline, baseline: Baseline, fingerprint: str, directory: Path, origin: Origin | None = None
+) -> None:
     """Write the artifact's files; the manifest comes last, so that half an artifact never loads."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / MANIFEST).unlink(missing_ok=True)
     contents = {
-        MODEL: pipeline.booster.model_to_string().encode(),
+        pipeline.estimator.file: pipeline.estimator.to_bytes(),
         SIGNATURE: _to_json(pipeline.signature),
         CALIBRATION: _to_json(pipeline.calibration),
         THRESHOLD: _to_json(Threshold(threshold=pipeline.threshold)),
@@ -87,8 +110,10 @@ def save_artifact(pipeline: FittedPipeline, baseline: Baseline, fingerprint: str
     }
     manifest = Manifest(
         format_version=FORMAT_VERSION,
+        estimator=pipeline.estimator.kind,
         fingerprint=fingerprint,
-        libraries=_library_versions(),
+        origin=origin or Origin(),
+        libraries=library_versions(pipeline.estimator.kind),
         files={name: fingerprint_bytes(content) for name, content in contents.items()},
     )
     for name, content in (contents | {MANIFEST: _to_json(manifest)}).items():
@@ -102,33 +127,54 @@ def load_artifact(directory: Path) -> Artifact:
         ArtifactError: When a file is missing, altered or malformed, or the parts do not belong together.
     """
     raw_manifest = _read(directory, MANIFEST)
-    manifest = _parse(Manifest, raw_manifest, MANIFEST)
-    if manifest.format_version != FORMAT_VERSION:
-        raise ArtifactError(
-            f"The artifact has format version {manifest.format_version}; this version of the platform reads"
-            f" {FORMAT_VERSION}. Use the platform version that trained it, or train again."
-        )
-    contents = {name: _read(directory, name) for name in CONTENT_FILES}
+    manifest = _manifest(raw_manifest)
+    model_file = _model_file(manifest.estimator)
+    contents = {name: _read(directory, name) for name in (model_file, *_BESIDE_MODEL)}
     for name, content in contents.items():
         if manifest.files.get(name) != fingerprint_bytes(content):
             raise ArtifactError(f"{name} of the model artifact is not the file that was saved: its digest differs.")
     signature = _parse(Signature, contents[SIGNATURE], SIGNATURE)
     pipeline = FittedPipeline(
         signature=signature,
-        booster=_load_booster(contents[MODEL], signature),
+        estimator=load_estimator(manifest.estimator, contents[model_file], signature),
         calibration=_parse(Calibration, contents[CALIBRATION], CALIBRATION),
         threshold=_parse(Threshold, contents[THRESHOLD], THRESHOLD).threshold,
     )
     baseline = _parse(Baseline, contents[BASELINE], BASELINE)
     if baseline.features != signature.features:
         raise ArtifactError("The artifact's baseline describes other features than its signature.")
-    return Artifact(pipeline, baseline, manifest.fingerprint, fingerprint_bytes(raw_manifest))
+    return Artifact(pipeline, baseline, manifest.fingerprint, fingerprint_bytes(raw_manifest), manifest.origin)
+
+
+def read_manifest(archive: Path) -> Manifest:
+    """Return the manifest of a ``model.tar.gz`` without loading its model; raises like ``load_archive``."""
+    with tempfile.TemporaryDirectory(prefix="ml-platform-model-") as scratch:
+        unpack_files(archive, ALLOWED, Path(scratch))
+        return _manifest(_read(Path(scratch), MANIFEST))
+
+
+def _manifest(content: bytes) -> Manifest:
+    manifest = _parse(Manifest, content, MANIFEST)
+    if manifest.format_version not in _READ:
+        raise ArtifactError(
+            f"The artifact has format version {manifest.format_version}; this version of the platform reads"
+            f" {' and '.join(map(str, _READ))}. Use the platform version that trained it, or train again."
+        )
+    return manifest
+
+
+def _model_file(kind: str) -> str:
+    if kind not in FILES:
+        raise ArtifactError(
+            f"The artifact's estimator is of kind {kind!r}; this version of the platform reads {', '.join(FILES)}."
+        )
+    return FILES[kind]
 
 
 def pack_archive(directory: Path, archive: Path) -> None:
     """Verify the artifact in ``directory`` and write it as ``model.tar.gz``; raises like ``load_artifact``."""
-    load_artifact(directory)
-    pack_files(directory, MEMBERS, archive)
+    kind = load_artifact(directory).pipeline.estimator.kind
+    pack_files(directory, (FILES[kind], *_BESIDE_MODEL, MANIFEST), archive)
 
 
 def load_archive(archive: Path) -> Artifact:
@@ -139,25 +185,8 @@ def load_archive(archive: Path) -> Artifact:
             the artifact cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="ml-platform-model-") as scratch:
-        unpack_files(archive, MEMBERS, Path(scratch))
+        unpack_files(archive, ALLOWED, Path(scratch))
         return load_artifact(Path(scratch))
-
-
-def _load_booster(content: bytes, signature: Signature) -> "lgb.Booster":
-    import lightgbm as lgb
-
-    try:
-        text = content.decode()
-        booster = lgb.Booster(model_str=text)
-        names = tuple(booster.feature_name())
-    except (lgb.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:
-        raise ArtifactError(f"{MODEL} of the model artifact is not a LightGBM model: {error}.") from error
-    if names != signature.features:
-        raise ArtifactError(f"The booster reads {list(names)}, the signature says {list(signature.features)}.")
-    # The header decides what the numbers mean; LightGBM's parameters further down are only a record.
-    if _OBJECTIVE not in text.partition("\nTree=")[0].splitlines():
-        raise ArtifactError(f"The booster's objective is not binary: its header lacks {_OBJECTIVE!r}.")
-    return booster
 
 
 _Document = TypeVar("_Document", bound=BaseModel)
@@ -185,7 +214,8 @@ def _to_json(document: BaseModel) -> bytes:
     return f"{json.dumps(document.model_dump(mode='json'), indent=1, allow_nan=False)}\n".encode()
 
 
-def _library_versions() -> dict[str, str]:
+def library_versions(kind: str) -> dict[str, str]:
+    """Return the versions, as installed here, of the libraries that a kind of estimator depends on."""
     from importlib.metadata import version
 
-    return {name: version(name) for name in ("lightgbm", "numpy")}
+    return {name: version(name) for name in _LIBRARIES[kind]}

@@ -8,7 +8,8 @@ Forms of a request:
 
 An instance is an object with every feature by name (other keys are ignored, ``null`` is missing) or an array in the
 signature's order. A response has one prediction per row, in order: ``{"predictions": [{"score": s, "flagged": f}]}``,
-one such object per line, or one score per line.
+one such object per line, or one score per line. What else a caller may ask for (``modeling.asked``) stands beside the
+score in each prediction; CSV has no place for it.
 """
 
 import csv
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_platform.modeling.schema import Signature
+
+_PREDICTION = ("score", "flagged")
 
 
 class RequestError(ValueError):
@@ -84,17 +87,33 @@ def decode_request(body: bytes, content_type: str, signature: "Signature") -> "p
     return pd.DataFrame(decode_matrix(body, content_type, signature), columns=list(signature.features))
 
 
-def encode_response(scores: "np.ndarray | Sequence[float]", threshold: float, accept: str) -> tuple[bytes, str]:
+def encode_response(
+    scores: "np.ndarray | Sequence[float]",
+    threshold: float,
+    accept: str,
+    beside: "Sequence[Mapping[str, Any]] | None" = None,
+) -> tuple[bytes, str]:
     """Write scores in the form the caller likes best; return the body and its content type.
 
+    Args:
+        scores: One per row.
+        threshold: The score from which a row is flagged.
+        accept: The forms that the caller takes.
+        beside: What else stands in the prediction of each row.
+
     Raises:
-        NotAcceptableError: When ``accept`` names none of our forms.
+        NotAcceptableError: When ``accept`` names none of our forms, or only CSV and there is something beside scores.
     """
     form = negotiate(accept)
     values = [float(score) for score in scores]
+    if form == CSV and beside is not None:
+        raise NotAcceptableError(f"reasons are not written as CSV: accept {JSON} or {JSON_LINES}")
     if form == CSV:
         return "".join(f"{value!r}\n" for value in values).encode(), "text/csv; charset=utf-8"
-    predictions = [{"score": value, "flagged": value >= threshold} for value in values]
+    predictions = [
+        {"score": value, "flagged": value >= threshold, **more}
+        for value, more in zip(values, beside or ({} for _ in values), strict=beside is not None)
+    ]
     if form == JSON_LINES:
         return "".join(f"{json.dumps(prediction)}\n" for prediction in predictions).encode(), JSON_LINES
     return json.dumps({"predictions": predictions}).encode(), JSON
@@ -118,6 +137,18 @@ def decode_response(body: bytes, content_type: str) -> list[float]:
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"the response is not {form} of this contract ({error!r})") from error
     raise UnsupportedContentTypeError(f"content type {content_type!r} is not one of {', '.join(CONTENT_TYPES)}")
+
+
+def decode_beside(body: bytes, content_type: str) -> list[Mapping[str, Any]]:
+    """Return what stands beside score and flag in each prediction; empty where the form has no place for it."""
+    form, text = _media_type(content_type), body.decode()
+    if form == CSV:
+        return [{} for line in text.splitlines() if line]
+    if form == JSON_LINES:
+        predictions = [json.loads(line) for line in text.splitlines() if line]
+    else:
+        predictions = json.loads(text)["predictions"]
+    return [{name: value for name, value in one.items() if name not in _PREDICTION} for one in predictions]
 
 
 def encode_instances(rows: Sequence[Mapping[str, Any]]) -> bytes:

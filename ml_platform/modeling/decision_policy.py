@@ -2,10 +2,12 @@
 
 A document of its own beside the model: it is fitted again in seconds when money, capacity or the share of frauds
 moves, without a new model. Elkan (2001), "The Foundations of Cost-Sensitive Learning": with calibrated probabilities
-the cheapest action is the one of least expected cost, and no threshold has to be learnt. What is fitted is one number:
-how much a review must save before it is worth one of the day's reviews.
+the cheapest action is the one of least expected cost, and no threshold has to be learnt. What is fitted is how much a
+review must save before it is worth one of the day's reviews; and, once served scores have labels enough that matured,
+what the model's scores mean today: Platt scaling of their log-odds.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
@@ -13,10 +15,32 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.fingerprint import fingerprint_json
+from ml_platform.modeling.calibration import IDENTITY, Calibration, fit_platt
 from ml_platform.modeling.money import Action, MoneyParameters
 
 if TYPE_CHECKING:
     import numpy as np
+
+_SMALLEST = 1e-12
+"""Scores are kept this far from 0 and 1, where log-odds have no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matured:
+    """Served scores whose labels are known by now; both of shape (n_rows,)."""
+
+    scores: "np.ndarray"
+    labels: "np.ndarray"
+
+    @property
+    def positives(self) -> int:
+        """Known frauds."""
+        return int(self.labels.sum())
+
+    def calibration(self) -> Calibration:
+        """Fit what the scores mean; scores that rank no better than chance keep their meaning."""
+        _require_probabilities(self.scores)
+        return fit_platt(_log_odds(self.scores), self.labels)
 
 
 class DecisionPolicy(BaseModel):
@@ -27,6 +51,10 @@ class DecisionPolicy(BaseModel):
     model: str = Field(description="Name of the model whose scores it reads.")
     artifact_fingerprint: str = Field(description="The artifact whose scores it was fitted on.")
     money: MoneyParameters = MoneyParameters()
+    calibration: Calibration = Field(
+        default=IDENTITY, description="From the log-odds of the model's score to those of fraud, by matured labels."
+    )
+    calibrated_on: int = Field(default=0, ge=0, description="Known frauds behind the calibration; 0: none was fitted.")
     min_review_saving: float = Field(
         ge=0, description="A review must be expected to save this much; it keeps the reviews within a day's capacity."
     )
@@ -50,19 +78,22 @@ class DecisionPolicy(BaseModel):
         artifact_fingerprint: str,
         money: MoneyParameters,
         window: tuple[datetime, datetime] | None = None,
+        matured: "Matured | None" = None,
     ) -> Self:
         """Choose how much a review must save, so that an average day has no more than its reviews.
 
-        Labels are not needed: what a review saves is expected from the score, which must be calibrated.
+        Labels are not needed: what a review saves is expected from the score. With matured ones the scores are first
+        brought to the rate of fraud that they meet today.
 
         Args:
-            scores: Calibrated probabilities of shape (n_rows,).
+            scores: Probabilities of shape (n_rows,), as the model gives them.
             amounts: Amounts of shape (n_rows,).
             days: Day of each row.
             model: Name of the model.
             artifact_fingerprint: Fingerprint of the artifact that gave the scores.
             money: The business's figures.
             window: First and last instant of the rows.
+            matured: Served scores whose labels are known, or None.
 
         Raises:
             ConfigurationError: When there are no rows, or a score that is no probability.
@@ -71,9 +102,9 @@ class DecisionPolicy(BaseModel):
 
         if not len(scores):
             raise ConfigurationError("A decision policy cannot be fitted on no rows; choose a window with payments.")
-        if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()):
-            raise ConfigurationError("A decision policy needs probabilities in [0, 1]; some scores are not.")
-        saving = _review_saving(scores, amounts, money)
+        _require_probabilities(scores)
+        calibration, calibrated_on = (matured.calibration(), matured.positives) if matured else (IDENTITY, 0)
+        saving = _review_saving(_meant(calibration, scores), amounts, money)
         capacity = money.reviews_per_day * len(np.unique(days))
         worth = np.sort(saving[saving > 0])[::-1]
         limit = float(np.nextafter(worth[capacity], np.inf)) if capacity < len(worth) else 0.0
@@ -81,6 +112,8 @@ class DecisionPolicy(BaseModel):
             model=model,
             artifact_fingerprint=artifact_fingerprint,
             money=money,
+            calibration=calibration,
+            calibrated_on=calibrated_on,
             min_review_saving=limit,
             fitted_from=window[0] if window else None,
             fitted_until=window[1] if window else None,
@@ -92,6 +125,7 @@ class DecisionPolicy(BaseModel):
         """Return the cheapest :class:`Action` of each payment as int8 of shape (n_rows,)."""
         import numpy as np
 
+        scores = self.probabilities(scores)
         approve, decline = (
             _expected(action, scores, amounts, self.money) for action in (Action.APPROVE, Action.DECLINE)
         )
@@ -100,13 +134,38 @@ class DecisionPolicy(BaseModel):
         reviewed = (saving > 0) & (saving >= self.min_review_saving)
         return np.where(reviewed, Action.REVIEW, automatic).astype("int8")
 
+    def probabilities(self, scores: "np.ndarray") -> "np.ndarray":
+        """Return what the model's scores mean by this policy's calibration."""
+        return _meant(self.calibration, scores)
+
     def expected_cost(self, scores: "np.ndarray", amounts: "np.ndarray") -> "np.ndarray":
-        """Return what each decided payment costs by the scores' own probabilities, of shape (n_rows,)."""
+        """Return what each decided payment is expected to cost, of shape (n_rows,)."""
         import numpy as np
 
-        by_action = np.stack([_expected(action, scores, amounts, self.money) for action in Action])
+        meant = self.probabilities(scores)
+        by_action = np.stack([_expected(action, meant, amounts, self.money) for action in Action])
         cost: np.ndarray = np.take_along_axis(by_action, self.decide(scores, amounts)[None, :].astype(int), axis=0)[0]
         return cost
+
+
+def _require_probabilities(scores: "np.ndarray") -> None:
+    import numpy as np
+
+    if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()):
+        raise ConfigurationError("A decision policy needs probabilities in [0, 1]; some scores are not.")
+
+
+def _log_odds(scores: "np.ndarray") -> "np.ndarray":
+    import numpy as np
+
+    kept = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
+    odds: np.ndarray = np.log(kept) - np.log1p(-kept)
+    return odds
+
+
+def _meant(calibration: Calibration, scores: "np.ndarray") -> "np.ndarray":
+    # Not through log-odds and back: a score that means itself keeps every bit.
+    return scores if calibration == IDENTITY else calibration.probabilities(_log_odds(scores))
 
 
 def _expected(action: Action, scores: "np.ndarray", amounts: "np.ndarray", money: MoneyParameters) -> "np.ndarray":

@@ -32,6 +32,9 @@ _FIXED: Final = {
     "sigmoid": "calibration owns the shape of the score",
     "num_class": "the label is 0 or 1",
     "seed": "it is a hyper-parameter of its own",
+    "monotone_constraints": "declare `monotone` by feature name",
+    "categorical_feature": "declare `categorical` by feature name",
+    "use_missing": "declare `missing`",
 }
 
 

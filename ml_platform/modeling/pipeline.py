@@ -1,16 +1,20 @@
 """The fitted pipeline: the one object that training, evaluation, serving and batch score with.
 
-Everything is learnt in ``fit``; scoring only applies it. Saving and loading is ``artifact``.
+Everything is learnt in ``fit``; scoring only applies it. Saving and loading is ``artifact``; a model's own way to fit
+is ``training_code``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
 from ml_platform.core.errors import ArtifactError
+from ml_platform.modeling.boosters import BoosterEstimator, Progress, fit_booster
 from ml_platform.modeling.calibration import DEFAULT_THRESHOLD, IDENTITY, Calibration, best_f1_threshold, fit_platt
-from ml_platform.modeling.parameters import resolve_parameters
+from ml_platform.modeling.estimators import Estimator, wrap
 from ml_platform.modeling.schema import Signature
+from ml_platform.modeling.training_code import Fit, TrainingRows, run_training_code
+from ml_platform.modeling.weights import row_weights
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -19,16 +23,15 @@ if TYPE_CHECKING:
 
     from ml_platform.modeling.hyperparameters import HyperParameters
 
-Progress = Callable[[int, int], None]
-"""Is told (trees fitted, trees in all) after each tree."""
+__all__ = ["FittedPipeline", "Progress"]
 
 
 @dataclass(frozen=True, slots=True)
 class FittedPipeline:
-    """Feature order, booster, calibration and threshold."""
+    """Feature order, estimator, calibration and threshold."""
 
     signature: Signature
-    booster: "lgb.Booster"
+    estimator: Estimator
     calibration: Calibration = IDENTITY
     threshold: float = DEFAULT_THRESHOLD
 
@@ -39,11 +42,19 @@ class FittedPipeline:
         validation: "pd.DataFrame | None",
         hyperparameters: "HyperParameters",
         progress: Progress | None = None,
+        code: Fit | None = None,
     ) -> Self:
         """Fit on ``train``; calibrate and choose the threshold on ``validation`` when that has both classes.
 
-        Without such a validation set the score is the booster's own probability and the threshold 0.5.
+        Without such a validation set the score is the estimator's own probability and the threshold 0.5.
         ``shuffle_labels`` is not this method's business: the training container shuffles what it reads.
+
+        Args:
+            train: Rows to learn from.
+            validation: Rows to calibrate on.
+            hyperparameters: How to fit.
+            progress: Is told how far the default fit is.
+            code: The model's own training code; default: LightGBM.
 
         Raises:
             ArtifactError: When rows, columns or labels do not make a model.
@@ -52,22 +63,33 @@ class FittedPipeline:
         signature = hyperparameters.signature
         labels = _learnable_labels(signature, train, "training")
         held_out = None if validation is None else _labels(signature, validation, "validation")
-        parameters = resolve_parameters(hyperparameters.model_parameters, hyperparameters.seed)
-        bare = cls(signature, _fit_booster(signature, signature.values(train), labels, parameters, progress))
+        weights = row_weights(train, labels, hyperparameters)
+        rows = TrainingRows(signature.features, signature.values(train), labels, weights)
+        run = partial(fit_booster, progress=progress) if code is None else partial(run_training_code, code)
+        bare = cls(signature, wrap(run(rows, hyperparameters), signature))
         if validation is None or held_out is None:
             return bare
         return bare._calibrated(signature.values(validation), held_out)
 
     def _calibrated(self, matrix: "np.ndarray", labels: "np.ndarray") -> Self:
-        calibration = fit_platt(self._raw(matrix), labels)
-        calibrated = type(self)(self.signature, self.booster, calibration)
-        threshold = best_f1_threshold(calibrated.score_matrix(matrix), labels)
-        return type(self)(self.signature, self.booster, calibration, threshold)
+        calibrated = replace(self, calibration=fit_platt(self.estimator.raw(matrix), labels))
+        return replace(calibrated, threshold=best_f1_threshold(calibrated.score_matrix(matrix), labels))
+
+    @property
+    def booster(self) -> "lgb.Booster":
+        """LightGBM's booster, for what only trees can do.
+
+        Raises:
+            ArtifactError: When the model is of another kind.
+        """
+        if not isinstance(self.estimator, BoosterEstimator):
+            raise ArtifactError(f"The model is of kind {self.estimator.kind}, which has no LightGBM booster.")
+        return self.estimator.booster
 
     def score(self, frame: "pd.DataFrame") -> "np.ndarray":
         """Return the probability of the label being 1 for each row: float64 of shape (n_rows,), in [0, 1].
 
-        Columns may come in any order; NaN is missing and handled by the trees.
+        Columns may come in any order; NaN is missing and handled by the estimator.
 
         Raises:
             ArtifactError: When a column of the signature is missing or not numeric.
@@ -88,11 +110,7 @@ class FittedPipeline:
             )
         if not len(matrix):
             return np.empty(0)
-        return self.calibration.probabilities(self._raw(matrix))
-
-    def _raw(self, matrix: "np.ndarray") -> "np.ndarray":
-        # One thread: a row costs microseconds, waking OpenMP's other threads costs up to milliseconds.
-        return cast("np.ndarray", self.booster.predict(matrix, raw_score=True, num_threads=1))
+        return self.calibration.probabilities(self.estimator.raw(matrix))
 
 
 def _labels(signature: Signature, frame: "pd.DataFrame", name: str) -> "np.ndarray":
@@ -109,25 +127,3 @@ def _learnable_labels(signature: Signature, frame: "pd.DataFrame", name: str) ->
             " Choose a window that holds both."
         )
     return labels
-
-
-def _fit_booster(
-    signature: Signature,
-    matrix: "np.ndarray",
-    labels: "np.ndarray",
-    parameters: dict[str, Any],
-    progress: Progress | None,
-) -> "lgb.Booster":
-    import lightgbm as lgb
-
-    trees = int(parameters["num_iterations"])
-    # Named both in parameters and as an argument, LightGBM warns.
-    rest = {name: value for name, value in parameters.items() if name != "num_iterations"}
-    callbacks = [] if progress is None else [lambda env: progress(env.iteration + 1, trees)]
-    try:
-        data = lgb.Dataset(matrix, labels, feature_name=list(signature.features), params=rest)
-        trained = lgb.train(rest, data, num_boost_round=trees, callbacks=callbacks)
-    except lgb.basic.LightGBMError as error:
-        raise ArtifactError(f"LightGBM cannot fit this model: {error}.") from error
-    # What is scored with from here on is what will be saved, not LightGBM's training state.
-    return lgb.Booster(model_str=trained.model_to_string())

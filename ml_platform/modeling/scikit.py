@@ -1,0 +1,148 @@
+"""Classifiers of scikit-learn, in skops' format: a zip of JSON and plain arrays, which runs no code when it is read.
+
+skops loads what it knows to be harmless and names the rest. Of the rest we trust two types: ``numpy.dtype``, and
+decision trees, whose arrays scikit-learn follows without looking, so that we look before anything is scored.
+skops writes the addresses of objects and the time of day; ``canonical_bytes`` leaves both out.
+"""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ml_platform.core.errors import ArtifactError
+from ml_platform.modeling.estimators import FILES, SCIKIT_LEARN
+from ml_platform.modeling.scikit_trees import check_trees
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ml_platform.modeling.schema import Signature
+
+TRUSTED: Final = ("numpy.dtype", "sklearn.tree._tree.Tree")
+"""What we trust beside what skops does."""
+
+_SCHEMA: Final = "schema.json"
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_TINY: Final = 1e-15
+
+
+@dataclass(frozen=True, slots=True)
+class ScikitEstimator:
+    """A fitted classifier of scikit-learn, or a pipeline of scikit-learn that ends in one."""
+
+    classifier: Any
+    content: bytes
+    kind: str = SCIKIT_LEARN
+    file: str = FILES[SCIKIT_LEARN]
+
+    def raw(self, matrix: "np.ndarray") -> "np.ndarray":
+        """Return the decision function, or the log-odds of the probability where there is none."""
+        import numpy as np
+
+        if hasattr(self.classifier, "decision_function"):
+            return np.asarray(self.classifier.decision_function(matrix), dtype="float64").ravel()
+        # A forest is often sure: log-odds of exactly 0 or 1 are infinite, and no calibration can be fitted to them.
+        certain = np.clip(self.classifier.predict_proba(matrix)[:, 1], _TINY, 1 - _TINY)
+        return np.asarray(np.log(certain) - np.log1p(-certain), dtype="float64")
+
+    def to_bytes(self) -> bytes:
+        """Return the file."""
+        return self.content
+
+    @classmethod
+    def load(cls, content: bytes, signature: "Signature") -> Self:
+        """Read a classifier, once everything in it is known to be harmless.
+
+        Raises:
+            ArtifactError: When it is no skops file, holds a type that is not trusted, or is no classifier of 0 and 1
+                with these features.
+        """
+        _audit(content)
+        try:
+            from skops.io import loads
+
+            classifier = loads(content, trusted=list(TRUSTED))
+        except Exception as error:
+            raise ArtifactError(f"{FILES[SCIKIT_LEARN]} of the model artifact cannot be read: {error}.") from error
+        _check_classifier(classifier, signature)
+        check_trees(classifier)
+        return cls(classifier, content)
+
+
+def canonical_bytes(fitted: Any) -> bytes:
+    """Return a fitted classifier in skops' format: the same fit gives the same bytes.
+
+    Raises:
+        ArtifactError: When it holds something that skops cannot write.
+    """
+    try:
+        from skops.io import dumps
+
+        written = dumps(fitted)
+    except Exception as error:
+        raise ArtifactError(
+            f"Training code gave back a {type(fitted).__name__}, which cannot be saved without pickle: {error}. Give"
+            " back a LightGBM booster, or a classifier or pipeline of scikit-learn's own classes."
+        ) from error
+    with zipfile.ZipFile(io.BytesIO(written)) as source:
+        files: dict[str, str] = {}
+        schema = _without_addresses(json.loads(source.read(_SCHEMA)), files)
+        members = {new: source.read(old) for old, new in files.items()}
+    members[_SCHEMA] = json.dumps(schema, sort_keys=True, separators=(",", ":")).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as target:
+        for name, member in sorted(members.items()):
+            target.writestr(zipfile.ZipInfo(name, _EPOCH), member)
+    return packed.getvalue()
+
+
+def _without_addresses(node: Any, files: dict[str, str]) -> Any:
+    """Leave out the ids of objects, which only say what is the same object, and name files in order of appearance."""
+    if isinstance(node, list):
+        return [_without_addresses(item, files) for item in node]
+    if not isinstance(node, dict):
+        return node
+    # A node says its loader; any other dictionary is content, whose keys mean what their author meant.
+    is_node = "__loader__" in node
+    kept = {key: _without_addresses(value, files) for key, value in node.items() if not (is_node and key == "__id__")}
+    if is_node and isinstance(node.get("file"), str):
+        suffix = node["file"].rpartition(".")[2]
+        kept["file"] = files.setdefault(node["file"], f"{len(files):05d}.{suffix}")
+    return kept
+
+
+def _audit(content: bytes) -> None:
+    """Refuse what is no skops file, could unpack to more than it is, or holds a type that nobody trusts."""
+    name = FILES[SCIKIT_LEARN]
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            # Ours are stored: what is compressed may unpack to anything.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in packed.infolist()):
+                raise ArtifactError(f"{name} of the model artifact holds compressed members, which ours never do.")
+        from skops.io import get_untrusted_types
+
+        unknown = sorted(set(get_untrusted_types(data=content)) - set(TRUSTED))
+    except ArtifactError:
+        raise
+    except Exception as error:
+        raise ArtifactError(f"{name} of the model artifact is not a skops file: {error}.") from error
+    if unknown:
+        raise ArtifactError(
+            f"The model holds types that are not trusted to be loaded: {', '.join(unknown)}. Use classes of"
+            " scikit-learn itself; for boosted trees, LightGBM."
+        )
+
+
+def _check_classifier(classifier: Any, signature: "Signature") -> None:
+    classes = getattr(classifier, "classes_", None)
+    if classes is None or [float(each) for each in classes] != [0.0, 1.0]:
+        raise ArtifactError("The scikit-learn model is not a fitted classifier of 0 and 1.")
+    if not hasattr(classifier, "decision_function") and not hasattr(classifier, "predict_proba"):
+        raise ArtifactError("The scikit-learn model has neither decision_function nor predict_proba: it cannot rank.")
+    width = getattr(classifier, "n_features_in_", None)
+    if width != len(signature.features):
+        raise ArtifactError(
+            f"The scikit-learn model reads {width} features, the signature has {len(signature.features)}."
+        )
