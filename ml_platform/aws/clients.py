@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from mypy_boto3_sts import STSClient
 
 CONTROL = Config(
     retries={"mode": "standard", "max_attempts": 8},
@@ -91,7 +92,13 @@ def secrets(region: str) -> Any:
     return Session().client("secretsmanager", region_name=region, config=CONTROL)
 
 
+@cache
+def sts(region: str) -> "STSClient":
+    """Return the client that says who the caller is."""
+    return Session().client("sts", region_name=region, config=CONTROL)
+
+
 def forget_clients() -> None:
     """Drop every client, so that the next one reads addresses and credentials from the environment anew."""
-    for client in (s3, sagemaker, sagemaker_runtime, logs, cloudwatch, dynamodb, kinesis, secrets):
+    for client in (s3, sagemaker, sagemaker_runtime, logs, cloudwatch, dynamodb, kinesis, secrets, sts):
         client.cache_clear()

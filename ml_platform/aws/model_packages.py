@@ -3,6 +3,7 @@
 What a package of ours says about itself is ``registry.model_package``.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -13,12 +14,24 @@ from ml_platform.aws import clients, failures
 from ml_platform.core.clock import in_utc
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import CreateModelPackageInputTypeDef, DescribeModelPackageOutputTypeDef
+    from mypy_boto3_sagemaker.type_defs import (
+        CreateModelPackageInputTypeDef,
+        DescribeModelPackageOutputTypeDef,
+        ModelLifeCycleTypeDef,
+    )
 
 Approval = Literal["Approved", "Rejected", "PendingManualApproval"]
 PENDING: Approval = "PendingManualApproval"
 APPROVED: Approval = "Approved"
 REJECTED: Approval = "Rejected"
+
+_LIFE_CYCLE: dict[Approval, tuple[str, str]] = {
+    PENDING: ("Proposal", "PendingApproval"),
+    APPROVED: ("Production", "Approved"),
+    REJECTED: ("Production", "Rejected"),
+}
+"""Stage and its status that go with an approval. IAM allows stages by role: one that trains can only propose."""
+RETIRED = ("Archived", "Retired")
 
 
 class ModelPackage(BaseModel):
@@ -34,7 +47,11 @@ class ModelPackage(BaseModel):
     image: str = ""
     artifact_uri: str = ""
     properties: dict[str, str] = {}
+    stage: str = ""
+    stage_status: str = ""
     created_at: datetime
+    changed_at: datetime | None = None
+    """Last change of the package, which for a decided one is its approval or rejection."""
 
     @property
     def approved(self) -> bool:
@@ -98,14 +115,57 @@ def list_arns(region: str, group: str, status: Approval | None = None) -> list[s
     return [item["ModelPackageArn"] for item in found if item["ModelPackageStatus"] == "Completed"]
 
 
-def set_status(region: str, arn: str, status: Approval, description: str) -> None:
-    """Set the approval of a package with the reason for it (one line, at most 1,024 characters)."""
+def set_status(
+    region: str, arn: str, status: Approval, description: str, properties: Mapping[str, str] | None = None
+) -> None:
+    """Set the approval of a package, and the stage that goes with it, with the reason for it.
+
+    Args:
+        region: The registry's.
+        arn: The package.
+        status: The approval.
+        description: The reason: one line, at most 1,024 characters.
+        properties: Of the package, set in the same call.
+    """
+    reason = " ".join(description.split())[:1024]
     with failures.translated(f"set {arn} to {status}"):
         clients.sagemaker(region).update_model_package(
             ModelPackageArn=arn,
             ModelApprovalStatus=status,
-            ApprovalDescription=" ".join(description.split())[:1024],
+            ApprovalDescription=reason,
+            ModelLifeCycle=life_cycle(*_LIFE_CYCLE[status], reason),
+            CustomerMetadataProperties=dict(properties or {}),
         )
+
+
+def retire(region: str, arn: str, description: str) -> None:
+    """Archive a package: its approval goes, so nothing deploys it any more."""
+    reason = " ".join(description.split())[:1024]
+    with failures.translated(f"retire {arn}"):
+        clients.sagemaker(region).update_model_package(
+            ModelPackageArn=arn,
+            ModelApprovalStatus=REJECTED,
+            ApprovalDescription=reason,
+            ModelLifeCycle=life_cycle(*RETIRED, reason),
+        )
+
+
+def set_properties(region: str, arn: str, properties: Mapping[str, str]) -> None:
+    """Set some properties of a package; the others stay."""
+    with failures.translated(f"describe {arn} further"):
+        clients.sagemaker(region).update_model_package(
+            ModelPackageArn=arn, CustomerMetadataProperties=dict(properties)
+        )
+
+
+def life_cycle(stage: str, status: str, description: str) -> "ModelLifeCycleTypeDef":
+    """Build the stage of a package."""
+    return {"Stage": stage, "StageStatus": status, "StageDescription": description}
+
+
+def proposal() -> "ModelLifeCycleTypeDef":
+    """Build the stage of a package that nobody has decided about."""
+    return life_cycle(*_LIFE_CYCLE[PENDING], "registered, nobody has decided")
 
 
 def _model_package(answer: "DescribeModelPackageOutputTypeDef") -> ModelPackage:
@@ -120,5 +180,8 @@ def _model_package(answer: "DescribeModelPackageOutputTypeDef") -> ModelPackage:
         image=container.get("Image", ""),
         artifact_uri=container.get("ModelDataUrl", ""),
         properties=dict(answer.get("CustomerMetadataProperties", {})),
+        stage=answer.get("ModelLifeCycle", {}).get("Stage", ""),
+        stage_status=answer.get("ModelLifeCycle", {}).get("StageStatus", ""),
         created_at=in_utc(answer["CreationTime"]),
+        changed_at=in_utc(answer["LastModifiedTime"]) if "LastModifiedTime" in answer else None,
     )
