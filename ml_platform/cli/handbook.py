@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.cli import console
+from ml_platform.cli.handbook_reference import compare_tables_with_book
 from ml_platform.cli.handbook_report import HandbookResult, failures, print_result
 from ml_platform.cli.home import prepare_home
 from ml_platform.cli.service_specs import ground
@@ -42,7 +43,7 @@ def run_handbook(data: Path) -> int:
         raise SourceDataError(f"There is no file {data}. Give the path of the Handbook's transactions as Parquet.")
     settings = prepare_home()
     with LocalServices(settings, reuse=True, services=(ground(settings),), report=console.progress) as services:
-        result = _measure(_own_settings(services.settings, data))
+        result = _measure(_own_settings(services.settings, data), data)
     problems = failures(result)
     print_result(result, problems)
     path = settings.home / "bench" / "handbook.json"
@@ -66,7 +67,7 @@ def _own_settings(settings: Settings, data: Path) -> Settings:
     )
 
 
-def _measure(settings: Settings) -> HandbookResult:
+def _measure(settings: Settings, data: Path) -> HandbookResult:
     from ml_platform.features.offline.training_set import build_training_set
     from ml_platform.features.offline.training_set_spec import TrainingSetSpec
     from ml_platform.features.windows.compute import compute_features
@@ -93,6 +94,8 @@ def _measure(settings: Settings) -> HandbookResult:
             drop_known_compromised_cards=True,
         )
         manifest = build_training_set(settings, store, spec)
+    with _stage("compare_with_book", "Computing the features again, the book's way", seconds):
+        book = compare_tables_with_book(store, data, *span)
     with _stage("fit_and_score", "Fitting LightGBM and scoring the test week", seconds):
         metrics = _fit_and_score(store, manifest)
     train, test = manifest.splits["train"], manifest.splits["holdout"]
@@ -109,6 +112,7 @@ def _measure(settings: Settings) -> HandbookResult:
         card_precision_at_100=metrics.card_precision_at_100,
         seconds_by_stage=seconds,
         fingerprint=manifest.fingerprint,
+        book=book,
     )
 
 

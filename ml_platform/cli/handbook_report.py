@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 
 from ml_platform.cli import console
+from ml_platform.cli.handbook_reference import BookComparison
 
 PUBLISHED: Mapping[str, tuple[float, float, float]] = {
     "Logistic regression": (0.871, 0.606, 0.291),
@@ -46,6 +47,7 @@ class HandbookResult(BaseModel):
     card_precision_at_100: float | None
     seconds_by_stage: dict[str, float]
     fingerprint: str
+    book: BookComparison = Field(description="The feature tables beside the book's derived features, row by row.")
 
     @property
     def data_seconds(self) -> float:
@@ -64,8 +66,22 @@ def failures(result: HandbookResult) -> list[str]:
         value = getattr(result, name)
         if value is None or value < floor:
             wrong.append(f"{name}: {'unknown' if value is None else f'{value:.3f}'}, at least {floor:.3f} expected")
+    wrong += _against_the_book(result)
     if result.data_seconds > MAX_DATA_SECONDS:
         wrong.append(f"ingest, features and training set took {result.data_seconds:.0f} s, over {MAX_DATA_SECONDS:.0f}")
+    return wrong
+
+
+def _against_the_book(result: HandbookResult) -> list[str]:
+    wrong = []
+    if result.book.rows != result.feature_rows:
+        wrong.append(f"features of {result.feature_rows:,} rows, but the book has {result.book.rows:,}")
+    if result.book.unexplained_rows:
+        named = ", ".join(f"{name} in {count:,}" for name, count in result.book.differences.items())
+        wrong.append(
+            f"{result.book.unexplained_rows:,} rows differ from the book's features, and not by the order of payments "
+            f"within a second. All rows that differ: {named}"
+        )
     return wrong
 
 
@@ -73,6 +89,7 @@ def print_result(result: HandbookResult, problems: list[str]) -> None:
     """Print our figures beside the published ones, the counts and times, and what is wrong."""
     console.out.print(_figures(result))
     console.out.print(_counts(result))
+    console.out.print(_book(result.book))
     for problem in problems:
         console.failure(problem)
     if not problems:
@@ -103,4 +120,16 @@ def _counts(result: HandbookResult) -> Table:
     for stage, seconds in result.seconds_by_stage.items():
         table.add_row(stage.replace("_", " "), f"{seconds:.1f} s", "")
     table.add_row("file to training set", f"{result.data_seconds:.1f} s", f"< {MAX_DATA_SECONDS:.0f} s", style="bold")
+    return table
+
+
+def _book(book: BookComparison) -> Table:
+    table = Table(title="Derived features beside the book's, row by row", title_justify="left")
+    for name, justify in (("", "left"), ("Rows", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich names the literals privately
+    table.add_row(f"compared, {book.features} features each", f"{book.rows:,}")
+    table.add_row("tie rows: the card pays again in the same second", f"{book.tie_rows:,}")
+    table.add_row("differ from the book in file order", f"{book.differing_rows:,}")
+    table.add_row("  of these tie rows that equal the book's once their second is over", f"{book.explained_rows:,}")
+    table.add_row("differ otherwise", f"{book.unexplained_rows:,}", style="bold")
     return table
