@@ -108,6 +108,16 @@ class Settings(BaseSettings):
         default=False,
         description="Register packages that pass the gate as Approved instead of PendingManualApproval.",
     )
+    approval_valid_days: int = Field(
+        default=90, ge=1, description="Days after which an approval that was not deployed no longer holds."
+    )
+    user: str | None = Field(
+        default=None, description="Who acts, where AWS names no person. Unset: the user this runs as."
+    )
+    mlflow_uri: str | None = Field(
+        default=None,
+        description="MLflow: an http(s) address, a database, or the ARN of SageMaker's. Unset: a file in the home.",
+    )
     roll_back_by_decision: bool = Field(
         default=False,
         description="Roll back when the operating decision says so. Off: a person does, by `ml-platform rollback`.",

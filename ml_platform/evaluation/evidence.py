@@ -24,6 +24,10 @@ class PromotionEvidence(BaseModel):
     champion_version: int | None = None
     comparison: Comparison | None = Field(default=None, description="Both models row by row, with intervals.")
     leakage: LeakageReport | None = Field(default=None, description="What the leakage probes found.")
+    policies: dict[str, str] = Field(default={}, description="Fingerprints of what judged: name to fingerprint.")
+    intervals: dict[str, tuple[float, float]] = Field(
+        default={}, description="Of the challenger's own figures, at 90 % by bootstrap of cards."
+    )
     failures: tuple[str, ...] = Field(description="Every reason against promotion; empty means passed.")
     decided_at: datetime
 

@@ -70,8 +70,12 @@ class FeatureStore(PlatformResource):
     def build_training_set(self, model: str, spec: "TrainingSetSpec") -> "TrainingSetManifest":
         """Build the training set, or find the one that these inputs already gave."""
         from ml_platform.features.offline.training_set import build_training_set
+        from ml_platform.resources.training_sources import sources_of
 
+        # Read first: a correction that lands while the set is built makes it stale.
+        sources = sources_of(self.store, spec)
         manifest = build_training_set(self.settings, self.store, spec)
+        self.manifests(model).write("training_set_sources", sources.of_set(manifest.fingerprint))
         self.manifests(model).write("training_set", manifest)
         return manifest
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
+from ml_platform.core.fingerprint import fingerprint_json
 from ml_platform.resources.artifacts import load_model
 from ml_platform.resources.platform import PlatformResource
 
@@ -49,6 +50,7 @@ class ModelEvaluator(PlatformResource):
         """Return the gate's evidence on a candidate; with ``money`` what both models' decisions would have cost."""
         from ml_platform.evaluation.evidence import PromotionEvidence
         from ml_platform.evaluation.gate import decide
+        from ml_platform.evaluation.intervals import metric_intervals
         from ml_platform.evaluation.report import EvaluationReport, Role, evaluate
         from ml_platform.features.offline.training_set import read_split
         from ml_platform.registry import lookup
@@ -86,6 +88,8 @@ class ModelEvaluator(PlatformResource):
             champion_version=live.package.version if live else None,
             comparison=comparison,
             leakage=leakage,
+            policies=judged_by(policy, money),
+            intervals=metric_intervals(holdout, scores),
             failures=verdict.failures,
             decided_at=utc_now(),
         )
@@ -100,6 +104,12 @@ class ModelEvaluator(PlatformResource):
     def _score(self, artifact_uri: str, holdout: "pd.DataFrame") -> "tuple[np.ndarray, str]":
         artifact = load_model(self.store, artifact_uri)
         return artifact.pipeline.score(holdout), artifact.fingerprint
+
+
+def judged_by(policy: "GatePolicy", money: "MoneyParameters | None") -> dict[str, str]:
+    """Return the fingerprints of the policies that a candidate is judged by."""
+    judges = {"gate policy": policy, "decision policy": money}
+    return {name: fingerprint_json(judge.model_dump(mode="json")) for name, judge in judges.items() if judge}
 
 
 def _compare(
