@@ -153,9 +153,7 @@ def retire(region: str, arn: str, description: str) -> None:
 def set_properties(region: str, arn: str, properties: Mapping[str, str]) -> None:
     """Set some properties of a package; the others stay."""
     with failures.translated(f"describe {arn} further"):
-        clients.sagemaker(region).update_model_package(
-            ModelPackageArn=arn, CustomerMetadataProperties=dict(properties)
-        )
+        clients.sagemaker(region).update_model_package(ModelPackageArn=arn, CustomerMetadataProperties=dict(properties))
 
 
 def life_cycle(stage: str, status: str, description: str) -> "ModelLifeCycleTypeDef":

@@ -60,7 +60,7 @@ class AuditTrail:
     store: ObjectStore
     model: str
 
-    def append(  # noqa: PLR0913  # keyword-only, each a field of the record
+    def append(
         self,
         act: Act,
         package: ModelPackage,

@@ -5,6 +5,7 @@ Whether a candidate deserves it is ``evaluation``; looking packages up is ``regi
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from ml_platform.aws import model_packages
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.core import names
+from ml_platform.core.clock import utc_now
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import Settings
 from ml_platform.modeling.contract import CONTENT_TYPES
-from ml_platform.registry import lookup
+from ml_platform.registry import approval, lookup
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ProductionVariantInstanceTypeType, TransformInstanceTypeType
@@ -37,6 +39,7 @@ class Submission(BaseModel):
     training_set_fingerprint: str
     report_uri: str = Field(description="Address of the evaluation report, a JSON document.")
     metrics: dict[str, float] = Field(default={}, description="Headline metrics, shown with the package.")
+    properties: dict[str, str] = Field(default={}, description="What else the package says, e.g. who trained it.")
     description: str = ""
 
 
@@ -55,31 +58,57 @@ def register(settings: Settings, submission: Submission, *, approve_because: str
     package = lookup.find_by_fingerprint(settings.region, group, submission.fingerprint)
     if package is None:
         arn = model_packages.register(settings.region, model_package_request(settings, submission))
-        package = _existing(settings.region, arn)
+        package = existing(settings.region, arn)
     if approve_because is not None and package.status == model_packages.PENDING:
         package = approve(settings.region, package.arn, "gate", approve_because)
     return package
 
 
-def approve(region: str, arn: str, by: str, reason: str) -> ModelPackage:
-    """Approve a package: from now on it may be deployed. Approving an approved one changes nothing."""
-    return _decide(region, arn, model_packages.APPROVED, by, reason)
+def approve(region: str, arn: str, by: str, reason: str, at: datetime | None = None) -> ModelPackage:
+    """Approve a package: from now on it may be deployed. Approving an approved one changes nothing.
+
+    Args:
+        region: The registry's.
+        arn: The package.
+        by: Who approves it.
+        reason: Why.
+        at: The present instant; the approval holds from then on.
+
+    Raises:
+        SelfApprovalError: When it was trained by the same person.
+    """
+    package = existing(region, arn)
+    approval.require_another_person(package, by)
+    return _decide(region, package, model_packages.APPROVED, by, reason, at)
 
 
-def reject(region: str, arn: str, by: str, reason: str) -> ModelPackage:
-    """Reject a package."""
-    return _decide(region, arn, model_packages.REJECTED, by, reason)
+def reject(region: str, arn: str, by: str, reason: str, at: datetime | None = None) -> ModelPackage:
+    """Reject a package; who trained it may do that too."""
+    return _decide(region, existing(region, arn), model_packages.REJECTED, by, reason, at)
 
 
-def _decide(region: str, arn: str, status: model_packages.Approval, by: str, reason: str) -> ModelPackage:
-    package = _existing(region, arn)
+def withdraw(region: str, arn: str, by: str, reason: str) -> ModelPackage:
+    """Take an approval back, without a judgement on the model: the package waits for a decision again."""
+    model_packages.set_status(region, arn, model_packages.PENDING, f"withdrawn by {by}: {reason}")
+    return existing(region, arn)
+
+
+def _decide(
+    region: str, package: ModelPackage, status: model_packages.Approval, by: str, reason: str, at: datetime | None
+) -> ModelPackage:
     if package.status == status:
         return package
-    model_packages.set_status(region, arn, status, f"{status} by {by}: {reason}")
-    return _existing(region, arn)
+    decided = {approval.DECIDED_BY: by, approval.DECIDED_AT: (at or utc_now()).isoformat()}
+    model_packages.set_status(region, package.arn, status, f"{status} by {by}: {reason}", allowed(decided))
+    return existing(region, package.arn)
 
 
-def _existing(region: str, arn: str) -> ModelPackage:
+def existing(region: str, arn: str) -> ModelPackage:
+    """Return a package that must be there.
+
+    Raises:
+        ConfigurationError: When it is not.
+    """
     package = model_packages.describe(region, arn)
     if package is None:
         raise ConfigurationError(f"There is no model package {arn}. `ml-platform status` lists the packages.")
@@ -107,6 +136,7 @@ def model_package_request(settings: Settings, submission: Submission) -> "Create
             "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": submission.report_uri}}
         },
         "ModelApprovalStatus": model_packages.PENDING,
+        "ModelLifeCycle": model_packages.proposal(),
         "CustomerMetadataProperties": lineage(submission),
         # SageMaker itself refuses to register the same candidate twice, should two runs race.
         "ClientToken": submission.fingerprint[:36],
@@ -122,7 +152,13 @@ def lineage(submission: Submission) -> dict[str, str]:
         "training_set_fingerprint": submission.training_set_fingerprint,
         "report_uri": submission.report_uri,
         **{name: repr(value) for name, value in submission.metrics.items()},
+        **submission.properties,
     }
+    return allowed(properties)
+
+
+def allowed(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return properties in the characters and lengths SageMaker allows; empty ones are left out."""
     return {_allowed(key, MAX_KEY): _allowed(value, MAX_VALUE) for key, value in properties.items() if value}
 
 
