@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.report import Measure
-from ml_platform.cli.home import locate_home
 
 if TYPE_CHECKING:
     import polars as pl
 
 CARDS, TERMINALS, DAYS = 50_000, 10_000, 180
 WINDOWS = (1, 7, 30)
-DUCKDB = "duckdb==2.0.0"
 MICROSECONDS_A_DAY = 86_400_000_000
 
 
@@ -133,8 +131,7 @@ def bare(frame: "pl.DataFrame") -> list[float]:
 
 def duckdb(frame: "pl.DataFrame") -> list[float]:
     """Compute the same with DuckDB's windows."""
-    sys.path.append(str(_duckdb_folder()))
-    import duckdb as engine  # type: ignore[import-not-found]
+    import duckdb as engine
 
     connection = engine.connect()
     connection.register("frame", frame.to_arrow())
@@ -150,18 +147,9 @@ def duckdb(frame: "pl.DataFrame") -> list[float]:
         names = [f"sum({kind}{days})" for days in WINDOWS for kind in "nm"]
         query = f"select {', '.join(columns)} from payments window {', '.join(windows)}"  # noqa: S608
         connection.execute(f"create table found as {query}")
-        sums += connection.execute(f"select {', '.join(names)} from found").fetchone()  # noqa: S608
+        sums += connection.execute(f"select {', '.join(names)} from found").fetchall()[0]  # noqa: S608
         connection.execute("drop table found")
     return [float(value) for value in sums]
-
-
-def _duckdb_folder() -> Path:
-    """Return where DuckDB is for this benchmark alone: no part of the platform uses it."""
-    folder = locate_home() / "bench" / DUCKDB
-    if not folder.exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), DUCKDB]
-        subprocess.run(command, check=True, stdout=sys.stderr)
-    return folder
 
 
 def _peak_gigabytes() -> float:
@@ -178,8 +166,6 @@ def _main(way: str, path: Path, rows: int) -> None:
     import polars as pl
 
     ways: dict[str, Callable[[pl.DataFrame], list[float]]] = {"ours": ours, "bare": bare, "duckdb": duckdb}
-    if way == "duckdb":
-        _duckdb_folder()
     frame = pl.read_parquet(path)
     before = time.process_time()
     sums = ways[way](frame)
