@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         DescribeEndpointOutputTypeDef,
         UpdateEndpointInputTypeDef,
     )
+    from mypy_boto3_sagemaker_runtime.type_defs import InvokeEndpointInputTypeDef
 
 IN_SERVICE, FAILED = "InService", "Failed"
 _CHANGING = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
@@ -218,19 +219,36 @@ def invoke(
     content_type: str,
     inference_id: str,
     accept: str,
+    attributes: str = "",
 ) -> Invocation:
     """Send one request to an endpoint and return its answer.
+
+    Args:
+        region: Where the endpoint is.
+        endpoint: Its name.
+        body: What the model is to answer.
+        content_type: Form of the body.
+        inference_id: Kept with the captured exchange.
+        accept: Form of the answer.
+        attributes: What the container is told beside the body, at most 1,024 visible ASCII characters.
 
     Raises:
         EndpointError: When there is no such endpoint, or the model refused or failed on the request.
         ServiceUnavailableError: When the endpoint cannot be reached now.
     """
     client = clients.sagemaker_runtime(region)
+    told: InvokeEndpointInputTypeDef = {
+        "EndpointName": endpoint,
+        "Body": body,
+        "ContentType": content_type,
+        "InferenceId": inference_id,
+        "Accept": accept,
+    }
+    if attributes:
+        told["CustomAttributes"] = attributes
     with failures.translated(f"invoke endpoint {endpoint}"):
         try:
-            answer = client.invoke_endpoint(
-                EndpointName=endpoint, Body=body, ContentType=content_type, InferenceId=inference_id, Accept=accept
-            )
+            answer = client.invoke_endpoint(**told)
         except ClientError as error:
             raise _invocation_error(endpoint, error) from error
         return Invocation(

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from ml_platform.aws import clients
+from ml_platform.aws import clients, failures
 from ml_platform.core.errors import ServiceUnavailableError
 from ml_platform.core.settings import Settings
 
@@ -88,6 +88,26 @@ class ObjectStore:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404", "NoSuchBucket"}:
                 raise ObjectNotFoundError(self.uri(key)) from error
             raise
+
+    def get_unless(self, key: str, etag: str | None) -> tuple[bytes, str] | None:
+        """Return an object's bytes and ETag, or None when it still has this ETag.
+
+        Raises:
+            ObjectNotFoundError: When there is no such object.
+            ServiceUnavailableError: When S3 does not answer now.
+            ConfigurationError: When it refuses.
+        """
+        unless = {"IfNoneMatch": etag} if etag else {}
+        with failures.translated(f"read {self.uri(key)}"):
+            try:
+                answer = clients.s3(self.region).get_object(Bucket=self.bucket, Key=key, **unless)  # type: ignore[arg-type]
+                return answer["Body"].read(), answer["ETag"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"304", "NotModified"}:
+                    return None
+                if error.response["Error"]["Code"] in {"NoSuchKey", "404", "NoSuchBucket"}:
+                    raise ObjectNotFoundError(self.uri(key)) from error
+                raise
 
     def put_json(self, key: str, value: Any) -> str:
         """Write a JSON document and return its address."""

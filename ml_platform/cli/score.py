@@ -1,7 +1,7 @@
 """``ml-platform score``: one transaction through the live endpoint, as a client of the platform would do it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from rich.table import Table
@@ -14,7 +14,9 @@ from ml_platform.cli.services import attached
 from ml_platform.core import names
 from ml_platform.core.errors import SourceDataError
 from ml_platform.core.settings import Settings
-from ml_platform.scoring.transaction import Score, score_transaction
+from ml_platform.modeling.reasons import MAX_REASONS, Reason
+from ml_platform.scoring.policy_in_force import PolicyInForce
+from ml_platform.scoring.transaction import Score, Scorer
 
 Features = Mapping[str, float | None]
 
@@ -33,16 +35,18 @@ class Transaction(BaseModel):
 
 
 def run_score(text: str, model: str, *, as_json: bool) -> None:
-    """Score one transaction given as JSON text and print score, decision and the features used."""
+    """Score one transaction given as JSON text; print score, decision, its reasons and the features used."""
     require_model(model)
     transaction = parse_transaction(text)
     settings = Settings.load()
     with attached(settings):
         features = look_up(settings, model, transaction)
-        score = score_transaction(settings, names.endpoint(model), features, transaction.transaction_id)
+        policy = PolicyInForce(ObjectStore.from_settings(settings), model)
+        scorer = Scorer(settings, names.endpoint(model), reasons=MAX_REASONS, policy=policy)
+        score = scorer.score(features, transaction.transaction_id)
     if as_json:
         # Plain, so that a program may read it: no wrapping, no markup.
-        out.out(json.dumps({**score.model_dump(), "features": dict(features)}, indent=2), highlight=False)
+        out.out(json.dumps({**score.model_dump(mode="json"), "features": dict(features)}, indent=2), highlight=False)
     else:
         out.print(render(score, features))
 
@@ -88,7 +92,39 @@ def render(score: Score, features: Features) -> Table:
     table = Table(title=f"Transaction {score.transaction_id}", title_justify="left", show_header=False, box=None)
     table.add_row("score", f"[bold]{score.score:.6f}[/bold]")
     table.add_row("decision", "[red]flagged[/red]" if score.flagged else "[green]let through[/green]")
+    table.add_row("action", action_in_words(score.action, score.policy_version))
+    if score.policy_fits is False:
+        table.add_row("", "[yellow]the policy was fitted on another model's scores: fit it again[/yellow]")
+    for reason in reasons_in_words(score.reasons, features):
+        table.add_row("because", reason)
     table.add_row("endpoint", f"{score.endpoint}, variant {score.variant}")
     for name, value in features.items():
         table.add_row(f"[dim]{name}[/dim]", "[dim]unknown[/dim]" if value is None else f"[dim]{value:g}[/dim]")
     return table
+
+
+COLOURS = {"approve": "green", "review": "yellow", "decline": "red"}
+
+
+def action_in_words(action: str | None, policy_version: str | None) -> str:
+    """Return what is done with a payment, and by which policy."""
+    if action is None:
+        return "[dim]no decision policy is in force yet[/dim]"
+    return f"[{COLOURS[action]}]{action}[/{COLOURS[action]}], by policy {policy_version}"
+
+
+def reasons_in_words(reasons: Sequence[Reason] | None, features: Features) -> Iterator[str]:
+    """Yield each reason in the words of the feature catalogue, with the value that the payment has."""
+    from ml_platform.features.catalogue.entries import all_entries
+
+    if reasons is None:
+        yield "[dim]the model gives no reasons[/dim]"
+        return
+    entries = {entry.name: entry for entry in all_entries()}
+    for reason in reasons:
+        entry, value = entries.get(reason.feature), features.get(reason.feature)
+        meaning = f"{entry.meaning} {f'({entry.window})' if entry.window else ''}".strip() if entry else reason.feature
+        shown = "unknown" if value is None else f"{value:g} {entry.unit if entry else ''}".strip()
+        yield f"{meaning} [bold]{shown}[/bold] [dim]{reason.feature} {reason.contribution:+.2f} log-odds[/dim]"
+    if not reasons:
+        yield "[dim]nothing raised the score above that of the average payment[/dim]"

@@ -107,5 +107,8 @@ class ModelSettings(dg.Model, dg.Resolvable):
     gate: Gate = Gate()
     money: Money = Money()
     policy_days: int = Field(default=7, gt=0, description="Newest landed days that a decision policy is fitted on.")
+    policy_min_positives: int = Field(
+        default=20, gt=0, description="Known frauds among served payments from which the policy is calibrated anew."
+    )
     rollout: Rollout = Rollout()
     monitoring: Monitoring = Monitoring()

@@ -30,6 +30,16 @@ def training_job(model: str, fingerprint: str) -> str:
     return sagemaker_name(model, "train", fingerprint[:16])
 
 
+def tuning_job(model: str, fingerprint: str) -> str:
+    """Name of the tuning job for these inputs: at most 32 characters, and room for ``-r99`` among them."""
+    return f"{sagemaker_name(model)[:15].strip('-')}-{fingerprint[:12]}"
+
+
+def training_code(model: str, digest: str) -> str:
+    """S3 prefix of one version of a model's own training code."""
+    return f"{model_prefix(model, 'code')}{digest}/"
+
+
 def transform_job(model: str, fingerprint: str) -> str:
     """Name of the transform job for these inputs."""
     return sagemaker_name(model, "score", fingerprint[:16])
@@ -93,3 +103,23 @@ def captured_rejects(model: str, hour: datetime) -> str:
 def decision_policy(model: str, version: str) -> str:
     """Return the S3 key of one version of a model's decision policy."""
     return f"{model_prefix(model, 'decision-policies')}{version}.json"
+
+
+def decision_policy_in_force(model: str) -> str:
+    """Return the S3 key of the document that says which decision policy of a model decides now."""
+    return f"{model_prefix(model, 'decision-policies')}in-force.json"
+
+
+def candidate_record(model: str, fingerprint: str) -> str:
+    """Return the S3 key of what is kept of one candidate, whatever became of it."""
+    return f"{model_prefix(model, 'candidates')}{fingerprint}.json"
+
+
+def deployments_prefix(model: str) -> str:
+    """Return the S3 prefix of the records of a model's deployments, one each, in order of time."""
+    return model_prefix(model, "deployments")
+
+
+def batch_record(model: str, fingerprint: str) -> str:
+    """Return the S3 key of what is kept of one batch of scores."""
+    return f"{model_prefix(model, 'batch-scores')}{fingerprint[:16]}/record.json"

@@ -140,7 +140,7 @@ def decode_response(body: bytes, content_type: str) -> list[float]:
 
 
 def decode_beside(body: bytes, content_type: str) -> list[Mapping[str, Any]]:
-    """Return what stands beside score and flag in each prediction; empty where the form has no place for it."""
+    """Return what stands beside score and flag in each prediction of a response that ``decode_response`` reads."""
     form, text = _media_type(content_type), body.decode()
     if form == CSV:
         return [{} for line in text.splitlines() if line]

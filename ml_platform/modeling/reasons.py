@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ml_platform.core.errors import ArtifactError
+
 if TYPE_CHECKING:
     import lightgbm as lgb
     import numpy as np
+
+    from ml_platform.modeling.pipeline import FittedPipeline
 
 MAX_REASONS = 4
 """Adverse-action notices give up to four (Regulation B, 12 CFR 1002.9, comment 9(b)(2)-1)."""
@@ -43,6 +47,15 @@ def contributions(booster: "lgb.Booster", matrix: "np.ndarray") -> "np.ndarray":
     if not len(matrix):
         return np.empty((0, matrix.shape[1] + 1))
     return np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=1))
+
+
+def contributions_of(pipeline: "FittedPipeline", matrix: "np.ndarray") -> "np.ndarray | None":
+    """Return ``contributions`` of a pipeline's rows; None for a kind of model that gives no reasons."""
+    try:
+        booster = pipeline.booster
+    except ArtifactError:
+        return None
+    return contributions(booster, matrix)
 
 
 def reasons(features: Sequence[str], row: "np.ndarray", *, most: int = MAX_REASONS) -> tuple[Reason, ...]:

@@ -7,7 +7,7 @@ Pure. A line that cannot be read is counted with its reason, never dropped silen
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ SYNTHETIC_IDS = re.compile(r"smoke-test|steady-\d+")
 """Inference ids of our own probes, whole: they are not payments and would look like drift."""
 
 KEYS = ("event_id", "inference_id", "inference_time", "variant")
+FINGERPRINT, POLICY, REASONS = "artifact_fingerprint", "policy_version", "reasons"
+RECORDED = (FINGERPRINT, POLICY, REASONS)
+"""What a request may have asked the answer to record (``modeling.asked``), empty where it did not; reasons as JSON."""
 EVENT_VERSION = "0"
 
 
@@ -39,7 +42,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class CaptureBatch:
-    """Captured requests as rows: ``KEYS``, the features served, and ``score``; and what could not be read.
+    """Captured requests as rows: ``KEYS``, the features served, ``score`` and ``RECORDED``; and what could not be read.
 
     Every line is in one of three places: in ``frame`` (a row per instance of the request), among the ``rejects``, or
     counted as ``synthetic``.
@@ -110,10 +113,11 @@ def answers_to_one_payment(frame: "pd.DataFrame") -> "pd.DataFrame":
 def _frame(rows: list[dict[str, Any]], signature: Signature) -> "pd.DataFrame":
     import pandas as pd
 
-    frame = pd.DataFrame(rows, columns=[*KEYS, *signature.features, SCORE])
+    frame = pd.DataFrame(rows, columns=[*KEYS, *signature.features, SCORE, *RECORDED])
     frame["inference_time"] = pd.to_datetime(frame["inference_time"], utc=True)
     numbers = dict.fromkeys((*signature.features, SCORE), "float64")
-    return frame.astype({**numbers, "event_id": "object", "inference_id": "object", "variant": "object"})
+    texts = dict.fromkeys(("event_id", "inference_id", "variant", *RECORDED), "object")
+    return frame.astype({**numbers, **texts})
 
 
 def _identity(record: dict[str, Any]) -> dict[str, Any]:
@@ -135,10 +139,21 @@ def _rows_of(record: dict[str, Any], signature: Signature) -> list[dict[str, Any
     scores = codec.decode_response(_body(answered), answered["observedContentType"])
     if len(matrix) != len(scores):
         raise ValueError(f"{len(matrix)} rows asked, {len(scores)} scores answered")
+    beside = codec.decode_beside(_body(answered), answered["observedContentType"])
     return [
-        {**dict(zip(signature.features, values, strict=True)), SCORE: score}
-        for values, score in zip(matrix.tolist(), scores, strict=True)
+        {**dict(zip(signature.features, values, strict=True)), SCORE: score, **_recorded(more)}
+        for values, score, more in zip(matrix.tolist(), scores, beside, strict=True)
     ]
+
+
+def _recorded(beside: Mapping[str, Any]) -> dict[str, str]:
+    reasons = beside.get("reasons")
+    return {
+        FINGERPRINT: str(beside.get("fingerprint") or ""),
+        POLICY: str(beside.get("policy") or ""),
+        # None is "not asked, or the model gives none"; an empty list is "nothing raised the score".
+        REASONS: "" if reasons is None else json.dumps(reasons, allow_nan=False),
+    }
 
 
 def _instant(text: str) -> datetime:

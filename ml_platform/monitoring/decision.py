@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Action = Literal["retrain", "rethreshold", "roll_back", "fix_data", "nothing"]
 
 
-class DecisionPolicy(BaseModel):
+class OperatingPolicy(BaseModel):
     """Limits of the rules."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,7 +99,7 @@ def decide_operation(  # keyword-only, each is one piece of evidence
     drift: DriftReport,
     performance: PerformanceReport,
     quality: CaptureQuality | None,
-    policy: DecisionPolicy,
+    policy: OperatingPolicy,
     *,
     decided_at: datetime,
     held_before: bool = True,
@@ -169,7 +169,7 @@ def _weigh(
     drift: DriftReport,
     performance: PerformanceReport,
     quality: CaptureQuality | None,
-    policy: DecisionPolicy,
+    policy: OperatingPolicy,
     *,
     held_before: bool,
     another_held: bool,
@@ -186,7 +186,7 @@ def _weigh(
     return _weigh_drift(drift, performance, policy)
 
 
-def _weigh_drift(drift: DriftReport, performance: PerformanceReport, policy: DecisionPolicy) -> Weighed:
+def _weigh_drift(drift: DriftReport, performance: PerformanceReport, policy: OperatingPolicy) -> Weighed:
     if not drift.alerts:
         return "nothing", tuple(_all_quiet(drift, performance))
     labels_tell = performance.judged and performance.matured_share >= policy.min_matured_share
@@ -202,7 +202,7 @@ def _all_quiet(drift: DriftReport, performance: PerformanceReport) -> Iterator[s
         yield "no signal has drifted"
 
 
-def _broken_data(quality: CaptureQuality, policy: DecisionPolicy) -> Iterator[str]:
+def _broken_data(quality: CaptureQuality, policy: OperatingPolicy) -> Iterator[str]:
     seen = quality.rows + quality.rejected
     if seen >= policy.min_requests and quality.rejected / seen > policy.max_rejected_share:
         yield f"{quality.rejected} of {seen} captured requests cannot be read"

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MATURITY_DAYS = 7
+
+
 class PerformancePolicy(BaseModel):
     """When served scores have become worse than the gate's evidence promised."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    maturity_days: int = Field(default=7, ge=0, description="Age from which a payment's label counts as known.")
+    maturity_days: int = Field(
+        default=MATURITY_DAYS, ge=0, description="Age from which a payment's label counts as known."
+    )
     min_matured_rows: int = Field(
         default=1000, gt=0, description="Fewer matured rows than this are too early to judge."
     )
@@ -119,12 +124,8 @@ def judge_performance(
         as_of: Instant of the judgement.
         reference_calibration_error: The gate's figure for this package.
     """
-    import pandas as pd
-
     once = served.drop_duplicates("transaction_id", keep="first")
-    # A frame without rows may have columns without a type.
-    once = once.assign(event_time=pd.to_datetime(once["event_time"], utc=True))
-    old_enough = once[once["event_time"] <= as_of - pd.Timedelta(days=policy.maturity_days)]
+    old_enough = _old_enough(once, as_of, policy.maturity_days)
     rows = old_enough.merge(_as_known(labels, as_of), on="transaction_id", how="inner")
     days = rows["event_time"].dt.date
     matured = measure(
@@ -154,6 +155,22 @@ def judge_performance(
         # Figures over too few labels are noise: they are shown, and no reason is made of them.
         failures=early or (*loss, *chance, *error),
     )
+
+
+def matured_scores(
+    served: "pd.DataFrame", labels: "pd.DataFrame", as_of: datetime, maturity_days: int = MATURITY_DAYS
+) -> "pd.DataFrame":
+    """Return the served payments, each once, that are old enough for their label to be known, and whose label is."""
+    once = served.drop_duplicates("transaction_id", keep="first")
+    return _old_enough(once, as_of, maturity_days).merge(_as_known(labels, as_of), on="transaction_id", how="inner")
+
+
+def _old_enough(once: "pd.DataFrame", as_of: datetime, maturity_days: int) -> "pd.DataFrame":
+    import pandas as pd
+
+    # A frame without rows may have columns without a type.
+    timed = once.assign(event_time=pd.to_datetime(once["event_time"], utc=True))
+    return timed[timed["event_time"] <= as_of - pd.Timedelta(days=maturity_days)]
 
 
 def _as_known(labels: "pd.DataFrame", as_of: datetime) -> "pd.DataFrame":

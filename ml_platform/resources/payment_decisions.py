@@ -1,4 +1,4 @@
-"""Decision policies: fitted on what the live model would say of the newest payments, kept by version."""
+"""Decision policies: fitted on what the live model says of the newest payments, kept by version."""
 
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ml_platform.resources.platform import PlatformResource
 if TYPE_CHECKING:
     import polars as pl
 
+    from ml_platform.modeling.decision_policy import Matured
     from ml_platform.modeling.money import MoneyParameters
 
 MANIFEST = "decision_policy"
@@ -35,7 +36,12 @@ class PaymentDecisions(PlatformResource):
     """Fits decision policies and keeps every version."""
 
     def fit(
-        self, model: str, payments: "pl.DataFrame", features: "pl.DataFrame", money: "MoneyParameters"
+        self,
+        model: str,
+        payments: "pl.DataFrame",
+        features: "pl.DataFrame",
+        money: "MoneyParameters",
+        matured: "Matured | None" = None,
     ) -> FittedPolicy:
         """Fit a policy for the live package, and make it the one that decides.
 
@@ -44,6 +50,7 @@ class PaymentDecisions(PlatformResource):
             payments: ``transaction_id``, ``event_time`` and ``amount``.
             features: ``transaction_id`` and the model's features of the same payments.
             money: The business's figures.
+            matured: Scores that the live package served, with their labels, once there are enough of them.
 
         Raises:
             EndpointError: When nothing is live.
@@ -67,11 +74,13 @@ class PaymentDecisions(PlatformResource):
             artifact_fingerprint=artifact.fingerprint,
             money=money,
             window=(frame["event_time"].min(), frame["event_time"].max()),  # type: ignore[arg-type]  # of a Datetime column
+            matured=matured,
         )
         actions = policy.decide(scores, amounts)
-        address = self.store.put(
-            names.decision_policy(model, policy.version), policy.model_dump_json(indent=2).encode(), "application/json"
-        )
+        content = policy.model_dump_json(indent=2).encode()
+        address = self.store.put(names.decision_policy(model, policy.version), content, "application/json")
+        # After the version itself: what scorers read must be found again by its version.
+        self.store.put(names.decision_policy_in_force(model), content, "application/json")
         fitted = FittedPolicy(
             policy=policy,
             package_version=live.package.version,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ml_platform.features.offline.lookup import Lookup
     from ml_platform.modeling.artifact import Artifact
+    from ml_platform.modeling.decision_policy import Matured
     from ml_platform.monitoring.capture import CaptureBatch, Reject
     from ml_platform.monitoring.decision import OperatingDecision
     from ml_platform.monitoring.drift import DriftPolicy, DriftReport
@@ -146,9 +147,27 @@ class TrafficMonitor(PlatformResource):
         manifests.write(TRACK_RECORD, record.with_report(report))
         return report
 
+    def matured(self, model: str, window: timedelta, *, min_positives: int) -> "Matured | None":
+        """Return the scores that the live model served in the window and whose labels are known by now.
+
+        None while there are too few known frauds, or nothing was captured: then the scores mean what they meant.
+        """
+        from ml_platform.modeling.decision_policy import Matured
+        from ml_platform.monitoring.performance import matured_scores
+        from ml_platform.resources.feature_store import FeatureStore
+
+        live, as_of = self.live(model), FeatureStore().newest_midnight()
+        try:
+            served = self._with_payments(self._served(model, live, window))
+        except EndpointError:
+            return None
+        rows = matured_scores(served, self._labels_of(served, as_of), as_of)
+        found = Matured(rows["score"].to_numpy(), rows["label"].to_numpy())
+        return found if found.positives >= min_positives else None
+
     def decide(self, model: str, window: timedelta) -> "OperatingDecision":
         """Weigh drift, performance and the quality of what was captured."""
-        from ml_platform.monitoring.decision import DecisionPolicy, decide_operation, measure_quality
+        from ml_platform.monitoring.decision import OperatingPolicy, decide_operation, measure_quality
         from ml_platform.monitoring.drift import DriftReport
         from ml_platform.monitoring.performance import PerformanceReport
         from ml_platform.monitoring.track_record import TrackRecord
@@ -162,7 +181,7 @@ class TrafficMonitor(PlatformResource):
             manifests.read("drift_report", DriftReport),
             manifests.read("performance_report", PerformanceReport),
             quality,
-            DecisionPolicy(),
+            OperatingPolicy(),
             decided_at=utc_now(),
             held_before=record.held_before(live.package.arn),
             another_held=record.another_held(live.package.arn),

@@ -1,6 +1,7 @@
 """The HTTP side of a served model: a bare ASGI app.
 
-``GET /ping`` (200: this process has scored a row), ``POST /invocations``, ``GET /execution-parameters``.
+``GET /ping`` (200: this process has scored a row), ``POST /invocations``, ``GET /execution-parameters``. What a caller
+wants beside scores, reasons for example, it says in ``X-Amzn-SageMaker-Custom-Attributes`` (``modeling.asked``).
 Errors are JSON: ``{"error": "one sentence"}``.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml_platform.containers.serving.model import ServedModel
+from ml_platform.modeling.asked import Asked
 from ml_platform.modeling.codec import RequestError
 from ml_platform.modeling.contract import JSON
 
@@ -23,7 +25,10 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # A body above this takes milliseconds to score: do that beside the event loop, so that /ping stays prompt.
 INLINE_BYTES = 64 * 1024
+REASONS_COST = 16
+"""How many times a score a reason costs, about: `make bench-reasons`."""
 _TRANSFORM_PAYLOAD_MB = 6
+CUSTOM_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 
 
 class PayloadTooLargeError(RequestError):
@@ -61,7 +66,7 @@ class ServingApp:
             (b"content-type", reply.content_type.encode()),
             (b"content-length", str(len(reply.body)).encode()),
             # SageMaker hands this one header back to the caller: it says which model answered.
-            (b"x-amzn-sagemaker-custom-attributes", f"fingerprint={self.model.artifact.fingerprint}".encode()),
+            (CUSTOM_ATTRIBUTES, f"fingerprint={self.model.artifact.fingerprint}".encode()),
         ]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
@@ -91,10 +96,11 @@ class ServingApp:
         accept = headers.get(b"accept", b"").decode("latin-1")
         if accept.strip() in {"", "*/*"}:
             accept = self.default_accept
-        if len(body) <= INLINE_BYTES:
-            content, form = self.model.answer(body, content_type, accept)
+        asked = Asked.read(headers.get(CUSTOM_ATTRIBUTES, b"").decode("latin-1"))
+        if len(body) <= (INLINE_BYTES // REASONS_COST if asked.reasons else INLINE_BYTES):
+            content, form = self.model.answer(body, content_type, accept, asked)
         else:
-            content, form = await asyncio.to_thread(self.model.answer, body, content_type, accept)
+            content, form = await asyncio.to_thread(self.model.answer, body, content_type, accept, asked)
         return Reply(200, content, form)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:

@@ -4,14 +4,16 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from ml_platform.core.errors import ArtifactError
 from ml_platform.modeling.artifact import Artifact, load_artifact
+from ml_platform.modeling.asked import NOTHING, Asked
 from ml_platform.modeling.codec import decode_matrix, encode_instances, encode_response
 from ml_platform.modeling.contract import JSON
+from ml_platform.modeling.reasons import contributions_of, strongest
 
 _log = logging.getLogger(__name__)
 
@@ -41,19 +43,46 @@ class ServedModel:
         )
         return served
 
-    def answer(self, body: bytes, content_type: str, accept: str) -> tuple[bytes, str]:
+    def answer(self, body: bytes, content_type: str, accept: str, asked: Asked = NOTHING) -> tuple[bytes, str]:
         """Score a request body; return the response body and its content type.
+
+        Args:
+            body: Rows of features.
+            content_type: Form of the body.
+            accept: Forms that the caller takes.
+            asked: What the caller wants beside scores.
 
         Raises:
             RequestError: When the request cannot be answered; its ``status`` is the HTTP status.
         """
         pipeline = self.artifact.pipeline
         matrix = decode_matrix(body, content_type, pipeline.signature)
-        return encode_response(pipeline.score_matrix(matrix), pipeline.threshold, accept)
+        beside = self._beside(matrix, asked) if asked.recorded else None
+        return encode_response(pipeline.score_matrix(matrix), pipeline.threshold, accept, beside)
+
+    def _beside(self, matrix: np.ndarray, asked: Asked) -> list[dict[str, Any]]:
+        """What makes an answer a record of its own: the model, the policy it is decided by, and the reasons."""
+        said = {"fingerprint": self.artifact.fingerprint, **({"policy": asked.policy} if asked.policy else {})}
+        features = self.artifact.pipeline.signature.features
+        found = contributions_of(self.artifact.pipeline, matrix) if asked.reasons else None
+        if found is None:
+            return [said] * len(matrix)
+        positions, values = strongest(found, len(features), most=asked.reasons)
+        return [
+            said
+            | {
+                "reasons": [
+                    {"feature": features[at], "contribution": by} for at, by in zip(*row, strict=True) if by > 0
+                ]
+            }
+            for row in zip(positions.tolist(), values.tolist(), strict=True)
+        ]
 
     def _warm_up(self) -> None:
         pipeline = self.artifact.pipeline
-        self.answer(encode_instances([dict.fromkeys(pipeline.signature.features, 0.0)]), JSON, JSON)
+        body = encode_instances([dict.fromkeys(pipeline.signature.features, 0.0)])
+        # With reasons: the first that is asked for must not wait for what LightGBM sets up.
+        self.answer(body, JSON, JSON, Asked(reasons=1))
         # All features missing is the extreme that every model must survive.
         score = pipeline.score_matrix(np.full((1, len(pipeline.signature.features)), np.nan))[0]
         if not 0 <= score <= 1:

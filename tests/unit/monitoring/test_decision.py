@@ -7,8 +7,8 @@ import pytest
 
 from ml_platform.monitoring.decision import (
     CaptureQuality,
-    DecisionPolicy,
     OperatingDecision,
+    OperatingPolicy,
     decide_operation,
     measure_quality,
 )
@@ -26,7 +26,7 @@ from tests.unit.monitoring.builders import (
     traffic,
 )
 
-POLICY = DecisionPolicy()
+POLICY = OperatingPolicy()
 FELL = a_performance_report(ranking_fell=True, failures=("average precision 0.40 against 0.66",))
 MISCALIBRATED = a_performance_report(miscalibrated=True, failures=("calibration error 0.09 > 0.05",))
 DRIFTED = a_drift_report(a_signal("amount", 0.9))

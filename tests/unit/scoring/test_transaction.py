@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ml_platform.core.errors import EndpointError, FeatureError
 from ml_platform.core.settings import Settings
-from ml_platform.scoring.transaction import Scorer, inference_id, read_prediction
+from ml_platform.scoring.transaction import Prediction, Scorer, inference_id, read_prediction
 
 ACCEPTED = re.compile(r"\S[\x20-\x7e]{0,63}")
 
@@ -35,7 +35,8 @@ def test_an_answer_that_is_not_one_prediction_is_an_error_that_shows_it(body: by
 
 
 def test_a_prediction_is_read_with_its_flag() -> None:
-    assert read_prediction("card-fraud", b'{"predictions": [{"score": 0.75, "flagged": true}]}') == (0.75, True)
+    answer = b'{"predictions": [{"score": 0.75, "flagged": true}]}'
+    assert read_prediction("card-fraud", answer) == Prediction(score=0.75, flagged=True)
 
 
 def test_a_value_that_is_not_a_number_is_refused_before_anything_is_sent() -> None:
