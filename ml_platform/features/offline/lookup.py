@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ml_platform.core.clock import midnight
 from ml_platform.core.errors import FeatureError
 from ml_platform.features.store import trained_as
-from ml_platform.features.tables import CARD_FEATURES, REQUEST_FEATURES, TERMINAL_FEATURES
+from ml_platform.features.tables import REQUEST_FEATURES
+from ml_platform.features.windows.payments import FEATURE_TABLES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,9 +18,12 @@ Lookup = Literal["daily", "event"]
 """``daily``: as the online store serves it, filled up to the last midnight. ``event``: as of the payment itself."""
 
 WHEN_ABSENT: Mapping[str, float] = {
-    name: 0.0 for name in (*CARD_FEATURES, *TERMINAL_FEATURES) if "_count_" in name or "_rate_" in name
+    feature.name: feature.when_empty
+    for table in FEATURE_TABLES
+    for feature in table.features
+    if feature.when_empty is not None
 }
-"""Value of a feature without a row: nothing happened, so counts and rates are zero. A mean of nothing stays missing."""
+"""Value of a feature without a row: what its declaration says of an empty window. A mean of nothing stays missing."""
 
 
 def lookup_instant(transaction_time: datetime) -> datetime:
