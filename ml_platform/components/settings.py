@@ -4,11 +4,12 @@ The gate's and the monitors' own policies are the pure classes of ``evaluation``
 become loadable from YAML.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from ml_platform.components.search_settings import Search
 from ml_platform.deployment.rollout_plan import RolloutPolicy
 from ml_platform.evaluation.gate import GatePolicy
 from ml_platform.evaluation.leakage import LeakagePolicy
@@ -31,8 +32,26 @@ class Training(dg.Model, dg.Resolvable):
         default="daily",
         description="`daily`: features as the daily online store serves them. `event`: as of the event.",
     )
-    model_parameters: dict[str, Any] = Field(default_factory=dict, description="LightGBM parameters over the preset.")
+    model_parameters: dict[str, Any] = Field(
+        default_factory=dict, description="LightGBM parameters over the preset; or what the model's own code reads."
+    )
     seed: int = Field(default=7, description="Seed of the fit.")
+    positive_weight: float | Literal["balanced"] = Field(
+        default=1.0, description="How much a positive row counts; `balanced`: all of them as much as all negatives."
+    )
+    half_life_days: float | None = Field(
+        default=None, gt=0, description="A row counts half after so many days. Unset: all rows count the same."
+    )
+    monotone: dict[str, Literal[-1, 1]] = Field(
+        default_factory=dict, description="Features that may only raise (1) or only lower (-1) the score."
+    )
+    categorical: list[str] = Field(default_factory=list, description="Features whose values are codes without order.")
+    missing: Literal["learned", "zero"] = Field(
+        default="learned", description="Where a missing value goes: where the fit finds best, or where 0 goes."
+    )
+    use_search: bool = Field(
+        default=False, description="Fit with the best parameters of the newest search, over `model_parameters`."
+    )
 
 
 class Leakage(LeakagePolicy, dg.Resolvable):
@@ -104,6 +123,7 @@ class ModelSettings(dg.Model, dg.Resolvable):
     target: str = Field(default="transaction_fraud", description="What is predicted; `features.targets` lists them.")
     batch_days: int = Field(default=1, gt=0, description="Newest landed days that a batch scores.")
     training: Training = Training()
+    search: Search | None = Field(default=None, description="How to look for better parameters. Unset: not at all.")
     gate: Gate = Gate()
     money: Money = Money()
     policy_days: int = Field(default=7, gt=0, description="Newest landed days that a decision policy is fitted on.")
@@ -112,3 +132,9 @@ class ModelSettings(dg.Model, dg.Resolvable):
     )
     rollout: Rollout = Rollout()
     monitoring: Monitoring = Monitoring()
+
+    @model_validator(mode="after")
+    def _a_search_that_is_used_is_declared(self) -> Self:
+        if self.training.use_search and self.search is None:
+            raise ValueError("training.use_search needs a search; declare its parameters under `search`")
+        return self

@@ -1,6 +1,7 @@
 """Training set and candidate: what was known at the cut-off, and the SageMaker training job that fits on it."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
@@ -9,9 +10,11 @@ from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.feature_columns import training_set_lineage
 from ml_platform.components.metadata import link, numbers, rows
 from ml_platform.components.settings import ModelSettings
+from ml_platform.components.training_parameters import hyperparameters_of, training_code
 from ml_platform.components.training_spec import training_set_spec
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.sagemaker import SageMaker
+from ml_platform.training.search import SearchResult
 
 
 class TrainingSetConfig(dg.Config):
@@ -66,14 +69,27 @@ def build_training_set(model: ModelSettings) -> dg.AssetsDefinition:
     return training_set
 
 
-def build_model_candidate(model: ModelSettings, training_set: dg.AssetsDefinition) -> dg.AssetsDefinition:
-    """Return the asset ``model_candidate``."""
+def build_model_candidate(
+    model: ModelSettings,
+    training_set: dg.AssetsDefinition,
+    search: dg.AssetsDefinition | None = None,
+    folder: Path | None = None,
+) -> dg.AssetsDefinition:
+    """Return the asset ``model_candidate``.
+
+    Args:
+        model: The model.
+        training_set: Its data.
+        search: The search whose best parameters are used, if the model wants that.
+        folder: The model's folder, which may hold training code of its own.
+    """
+    code = training_code(folder)
 
     @dg.asset(
         key=[model.name, "model_candidate"],
-        deps=[training_set],
+        deps=[training_set] if search is None else [training_set, search],
         group_name="training",
-        kinds={"sagemaker", "lightgbm"},
+        kinds={"sagemaker", "lightgbm" if code is None else "python"},
         owners=[model.owner],
         tags={"model": model.name},
         pool="sagemaker_training",
@@ -83,14 +99,12 @@ def build_model_candidate(model: ModelSettings, training_set: dg.AssetsDefinitio
     def model_candidate(
         context: dg.AssetExecutionContext, config: CandidateConfig, feature_store: FeatureStore, sagemaker: SageMaker
     ) -> dg.MaterializeResult:
-        candidate, reported = sagemaker.train(
-            context,
-            model.name,
-            feature_store.training_set(model.name),
-            model_parameters=model.training.model_parameters,
-            seed=model.training.seed if config.seed is None else config.seed,
-            shuffle_labels=config.shuffle_labels,
+        training_set = feature_store.training_set(model.name)
+        found = None if search is None else sagemaker.manifests(model.name).read("hyperparameter_search", SearchResult)
+        hyperparameters = hyperparameters_of(model, training_set, code, found).model_copy(
+            update={"shuffle_labels": config.shuffle_labels} | ({} if config.seed is None else {"seed": config.seed})
         )
+        candidate, reported = sagemaker.train(context, model.name, training_set, hyperparameters, code)
         sagemaker.manifests(model.name).write("model_candidate", candidate)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(candidate.fingerprint),
@@ -99,6 +113,7 @@ def build_model_candidate(model: ModelSettings, training_set: dg.AssetsDefinitio
                 **numbers(candidate.metrics),
                 "fingerprint": candidate.fingerprint,
                 "address": link(candidate.artifact_uri),
+                **({} if found is None else {"parameters_from": found.job_name}),
             },
         )
 

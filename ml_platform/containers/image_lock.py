@@ -16,8 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 IMAGES: Final = {
-    "training": ("lightgbm", "numpy", "pandas", "pyarrow", "pydantic"),
-    "serving": ("httptools", "lightgbm", "numpy", "pydantic", "uvicorn", "uvloop"),
+    "training": ("lightgbm", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn", "skops"),
+    "serving": ("httptools", "lightgbm", "numpy", "pydantic", "scikit-learn", "skops", "uvicorn", "uvloop"),
 }
 """What each image's code imports itself."""
 

@@ -17,6 +17,10 @@ CONTENT_TYPES: Final = (JSON, JSON_LINES, CSV)
 
 TRAIN_CHANNEL: Final = "train"
 VALIDATION_CHANNEL: Final = "validation"
+CODE_CHANNEL: Final = "code"
+"""Holds the model's own training code; a job without it uses the platform's fit."""
+TRIAL_OBJECTIVE: Final = "trial:objective"
+"""The metric that a search follows: a trial prints it as a line ``name=value;``."""
 
 BASE_DIRECTORY_VARIABLE: Final = "SAGEMAKER_BASE_DIR"
 BIND_HOST_VARIABLE: Final = "SAGEMAKER_BIND_HOST"

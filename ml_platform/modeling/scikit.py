@@ -118,16 +118,15 @@ def _audit(content: bytes) -> None:
     name = FILES[SCIKIT_LEARN]
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
-            # Ours are stored: what is compressed may unpack to anything.
-            if any(member.compress_type != zipfile.ZIP_STORED for member in packed.infolist()):
-                raise ArtifactError(f"{name} of the model artifact holds compressed members, which ours never do.")
+            stored = all(member.compress_type == zipfile.ZIP_STORED for member in packed.infolist())
         from skops.io import get_untrusted_types
 
-        unknown = sorted(set(get_untrusted_types(data=content)) - set(TRUSTED))
-    except ArtifactError:
-        raise
+        # Ours are stored: what is compressed may unpack to anything.
+        unknown = sorted(set(get_untrusted_types(data=content)) - set(TRUSTED)) if stored else []
     except Exception as error:
         raise ArtifactError(f"{name} of the model artifact is not a skops file: {error}.") from error
+    if not stored:
+        raise ArtifactError(f"{name} of the model artifact holds compressed members, which ours never do.")
     if unknown:
         raise ArtifactError(
             f"The model holds types that are not trusted to be loaded: {', '.join(unknown)}. Use classes of"

@@ -1,4 +1,6 @@
-"""A model's own training code: one file, ``pipeline.py``, beside its ``defs.yaml``, with one function::
+"""A model's own training code: one file, ``pipeline.py``, beside its ``defs.yaml``, with one function.
+
+::
 
     def fit(rows: TrainingRows, hyperparameters: HyperParameters) -> Booster | classifier
 

@@ -1,7 +1,8 @@
 """SageMaker as the graph uses it: train, register, deploy, score a batch."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from ml_platform.deployment.rollout_plan import RolloutPolicy
     from ml_platform.evaluation.evidence import PromotionEvidence
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
+    from ml_platform.modeling.hyperparameters import HyperParameters
+    from ml_platform.modeling.serving_cost import ServingCost
     from ml_platform.registry.lookup import LivePackage
     from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient, PipesSageMakerInvocation
-    from ml_platform.training.run import Candidate
+    from ml_platform.training.run import Candidate, TrainingInputs
+    from ml_platform.training.search import SearchResult
+    from ml_platform.training.search_space import SearchBudget, SearchSpace
 
 
 class NotPromotableError(MLPlatformError):
@@ -40,28 +45,24 @@ class SageMaker(PlatformResource):
         context: dg.AssetExecutionContext,
         model: str,
         training_set: "TrainingSetManifest",
-        *,
-        model_parameters: Mapping[str, Any],
-        seed: int,
-        shuffle_labels: bool,
+        hyperparameters: "HyperParameters",
+        code: Path | None = None,
     ) -> "tuple[Candidate, PipesSageMakerInvocation]":
         """Return the candidate for these inputs and what its job reported; a job that did it before is adopted.
+
+        Args:
+            context: The step's context.
+            model: The model.
+            training_set: Its data.
+            hyperparameters: How to fit.
+            code: The model's own training code; None: the platform's fit.
 
         Raises:
             dagster.Failure: When the job did not complete.
         """
-        from ml_platform.modeling.hyperparameters import HyperParameters
         from ml_platform.training import run
 
-        hyperparameters = HyperParameters(
-            features=training_set.features,
-            model_parameters=dict(model_parameters),
-            seed=seed,
-            shuffle_labels=shuffle_labels,
-            fingerprint=training_set.fingerprint,
-        )
-        channels: dict[str, str] = {name: split.uri for name, split in training_set.splits.items() if name != "holdout"}
-        inputs = run.TrainingInputs(model, channels, training_set.fingerprint, hyperparameters)
+        inputs = self._training_inputs(model, training_set, hyperparameters, code)
         settings, store = self.settings, self.store
         invocations: list[PipesSageMakerInvocation] = []
 
@@ -77,6 +78,81 @@ class SageMaker(PlatformResource):
 
         candidate = run.train_by(run_job, settings, store, inputs)
         return candidate, invocations[0]
+
+    def search(
+        self,
+        model: str,
+        training_set: "TrainingSetManifest",
+        hyperparameters: "HyperParameters",
+        space: "SearchSpace",
+        budget: "SearchBudget",
+        on_progress: Callable[[str], None],
+        code: Path | None = None,
+    ) -> "SearchResult":
+        """Return what a search found within its budget; a search with the same inputs is adopted.
+
+        Raises:
+            ConfigurationError: When it could cost more than it may.
+            JobError: When the tuning job did not complete, or no trial gave a figure.
+        """
+        from ml_platform.resources.sagemaker_prices import prices
+        from ml_platform.training.search import SearchInputs, search
+
+        settings = self.settings
+        table = prices(settings.prices_file)
+        inputs = SearchInputs(self._training_inputs(model, training_set, hyperparameters, code), space, budget)
+        return search(
+            settings,
+            inputs,
+            lambda instance, seconds: table.estimate(settings.region, instance, 1, seconds),
+            on_progress=on_progress,
+        )
+
+    def _training_inputs(
+        self, model: str, training_set: "TrainingSetManifest", hyperparameters: "HyperParameters", code: Path | None
+    ) -> "TrainingInputs":
+        """Return a fit's inputs, its code kept in S3 first. The holdout is no channel: it judges."""
+        from ml_platform.modeling.contract import CODE_CHANNEL
+        from ml_platform.training.code import store_code
+        from ml_platform.training.run import TrainingInputs
+
+        channels: dict[str, str] = {name: split.uri for name, split in training_set.splits.items() if name != "holdout"}
+        if code is not None:
+            stored = store_code(self.store, model, code)
+            channels[CODE_CHANNEL] = stored.uri
+            hyperparameters = hyperparameters.model_copy(update={"code": stored.digest})
+        return TrainingInputs(model, channels, training_set.fingerprint, hyperparameters)
+
+    def measure_serving(self, context: dg.AssetExecutionContext, candidate: "Candidate") -> "ServingCost":
+        """Return what a candidate costs to serve, measured by a job in the serving image; an earlier one is adopted.
+
+        Raises:
+            dagster.Failure: When the job did not complete.
+        """
+        from dagster_aws.pipes import PipesS3ContextInjector
+
+        from ml_platform.aws import clients
+        from ml_platform.deployment.measuring_request import measuring_job_request, result_key
+        from ml_platform.modeling.serving_cost import ServingCost
+
+        key = result_key(candidate.model, candidate.fingerprint)
+        pipes = self._pipes(self.settings)
+        # SageMaker allows a processing job's environment 256 characters: the address of the context, not the context.
+        pipes.context_injector = PipesS3ContextInjector(
+            client=clients.s3(self.settings.region), bucket=self.settings.bucket, key_prefix="pipes"
+        )
+        pipes.run(
+            context=context,
+            kind="processing",
+            params=measuring_job_request(
+                self.settings,
+                model=candidate.model,
+                fingerprint=candidate.fingerprint,
+                artifact_uri=candidate.artifact_uri,
+            ),
+            usable=lambda _: self.store.exists(key),
+        )
+        return ServingCost.model_validate_json(self.store.get(key))
 
     @staticmethod
     def _pipes(settings: Settings) -> "PipesSageMakerClient":

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, cast
 
 from ml_platform.core import names
 from ml_platform.core.settings import Settings
-from ml_platform.modeling.contract import TRAIN_CHANNEL, VALIDATION_CHANNEL
+from ml_platform.modeling.contract import CODE_CHANNEL, TRAIN_CHANNEL, VALIDATION_CHANNEL
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import TrainingInstanceTypeType
     from mypy_boto3_sagemaker.type_defs import ChannelTypeDef, CreateTrainingJobRequestTypeDef, MetricDefinitionTypeDef
 
 PARQUET = "application/x-parquet"
+PYTHON = "text/x-python"
 VOLUME_GB = 30
 # What the training container reports of each channel, as lines `name=value;`.
 METRICS = tuple(
@@ -67,13 +68,13 @@ def training_job_request(
 
 
 def channel(name: str, uri: str) -> "ChannelTypeDef":
-    """Build one input channel of Parquet files under an S3 prefix."""
+    """Build one input channel of the files under an S3 prefix: Parquet, or the model's own training code."""
     return {
         "ChannelName": name,
         "DataSource": {
             "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
         },
-        "ContentType": PARQUET,
+        "ContentType": PYTHON if name == CODE_CHANNEL else PARQUET,
         "CompressionType": "None",
         "InputMode": "File",
     }

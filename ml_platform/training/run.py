@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 import ml_platform
 from ml_platform.aws import training_jobs
@@ -46,6 +46,7 @@ class Candidate(BaseModel):
     artifact_uri: str
     fingerprint: str
     training_set_fingerprint: str
+    parts: dict[str, str] = Field(default={}, description="What the fingerprint is made of, by name.")
     metrics: dict[str, float]
     billable_seconds: int
     instance_type: str
@@ -55,15 +56,20 @@ class Candidate(BaseModel):
 
 def candidate_fingerprint(settings: Settings, inputs: TrainingInputs) -> str:
     """Return the fingerprint over everything a candidate depends on: data, parameters, image and code."""
-    parameters = inputs.hyperparameters.model_dump(mode="json", exclude={"fingerprint"})
-    return fingerprint_parts(
-        {
-            "training_set": inputs.training_set_fingerprint,
-            "hyperparameters": fingerprint_json(parameters),
-            "image": settings.training_image,
-            "code": container_code_fingerprint(),
-        }
-    )
+    return fingerprint_parts(candidate_parts(settings, inputs))
+
+
+def candidate_parts(settings: Settings, inputs: TrainingInputs) -> dict[str, str]:
+    """Return what the fingerprint is made of, by name: what two candidates may differ in."""
+    from ml_platform.modeling.hyperparameters import PROVENANCE
+
+    parameters = inputs.hyperparameters.model_dump(mode="json", exclude=set(PROVENANCE))
+    return {
+        "training_set": inputs.training_set_fingerprint,
+        "hyperparameters": fingerprint_json(parameters),
+        "image": settings.training_image,
+        "code": container_code_fingerprint(),
+    }
 
 
 def container_code_fingerprint() -> str:
@@ -132,13 +138,16 @@ def train_by(
     Raises:
         ArtifactError: When the job completed without leaving an artifact.
     """
-    fingerprint = candidate_fingerprint(settings, inputs)
+    parts = candidate_parts(settings, inputs)
+    fingerprint = fingerprint_parts(parts)
     request = training_job_request(
         settings,
         model=inputs.model,
         fingerprint=fingerprint,
         channels=inputs.channels,
-        hyperparameters=inputs.hyperparameters.model_copy(update={"fingerprint": fingerprint}).to_sagemaker(),
+        hyperparameters=inputs.hyperparameters.model_copy(
+            update={"fingerprint": fingerprint, "parts": parts}
+        ).to_sagemaker(),
         metrics=inputs.metrics,
     )
     job = run_job(request)
@@ -151,6 +160,7 @@ def train_by(
         artifact_uri=job.artifact_uri,
         fingerprint=fingerprint,
         training_set_fingerprint=inputs.training_set_fingerprint,
+        parts=parts,
         metrics=dict(job.metrics),
         billable_seconds=job.billable_seconds,
         instance_type=job.instance_type,
