@@ -66,7 +66,8 @@ class DailyTable:
     def read(self, first: date, last: date, columns: Sequence[str] | None = None) -> "pl.DataFrame":
         """Return the rows of the days from ``first`` to ``last``, both included, in day order.
 
-        Days without a partition are skipped; with none at all the frame has no columns.
+        Days without a partition are skipped; with none at all the frame has no columns. A column that later days have
+        and earlier ones lack is null in these.
         """
         import polars as pl
 
@@ -76,7 +77,7 @@ class DailyTable:
         with ThreadPoolExecutor(_PARALLEL) as pool:
             contents = list(pool.map(lambda key: self._content(key, versions[key]), keys))
         frames = [_parse(content, columns) for content in contents if content is not None]
-        return pl.concat(frames) if frames else pl.DataFrame()
+        return pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
 
     def _content(self, key: str, etag: str) -> bytes | None:
         """Return a partition's bytes; None when it was deleted since it was listed."""

@@ -23,6 +23,8 @@ class Column(BaseModel):
     meaning: str
     aliases: tuple[str, ...] = ()
     """Other names it is recognised by, whatever the case of the letters."""
+    optional: bool = False
+    """Whether a source may lack the column, and a row its value: the landed column is null then."""
 
 
 class Volume(BaseModel):
@@ -104,8 +106,15 @@ FRAUD_LABELS = TableDeclaration(
         Column(name="label", kind="label", meaning="1 is fraud, 0 is genuine.", aliases=("tx_fraud",)),
         _EVENT_TIME,
         Column(name="known_time", kind="instant", meaning="When this became known."),
+        Column(
+            name="source",
+            kind="identifier",
+            meaning="Who says so: chargeback, analyst, customer … Without it all labels are one source's.",
+            aliases=("label_source",),
+            optional=True,
+        ),
     ),
-    key=("transaction_id", "known_time"),
+    key=("transaction_id", "known_time", "source"),
     event_time="known_time",
     not_before=(("known_time", "event_time"),),
 )

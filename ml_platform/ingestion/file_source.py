@@ -96,7 +96,7 @@ class FileSource:
         import polars as pl
 
         with self._readable():
-            labels = self._scan(("transaction_id", "label", "event_time"), ("known_time",))
+            labels = self._scan(("transaction_id", "label", "event_time"), ("known_time", "source"))
             labels = labels.filter(pl.col("label").is_not_null())
             if "known_time" in labels.collect_schema():
                 return self._days(labels, "known_time", first, last)

@@ -199,8 +199,10 @@ def _raw_types(declared: TableDeclaration, raw: "pl.DataFrame") -> dict[str, str
     """Return the type that the source gives each column; nothing is known of it without rows."""
     if raw.is_empty():
         return {}
-    columns = {name: raw[name] for name in declared.names}
-    return {name: ABSENT if values.null_count() == len(raw) else str(values.dtype) for name, values in columns.items()}
+    columns = {column.name: raw[column.name] for column in declared.columns if column.name in raw.columns}
+    kinds = {name: ABSENT if values.null_count() == len(raw) else str(values.dtype) for name, values in columns.items()}
+    # That nobody fills an optional column is nothing to tell a person.
+    return {name: kind for name, kind in kinds.items() if kind != ABSENT or not declared.column(name).optional}
 
 
 def _covers(source: Source, days: tuple[date, date]) -> bool:

@@ -17,6 +17,7 @@ from ml_platform.ingestion.schema import (
     column_type,
     instant_type,
     parse,
+    with_optional,
 )
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def split_rows(declared: TableDeclaration, raw: "pl.DataFrame", now: datetime | 
     """
     import polars as pl
 
+    raw = with_optional(declared, raw)
     parsed = pl.DataFrame([parse(raw[column.name], column.kind) for column in declared.columns])
     reasons = pl.concat(
         [
@@ -181,6 +183,11 @@ def _unreadable_values(declared: TableDeclaration, raw: "pl.DataFrame", parsed: 
     found = []
     for column in declared.columns:
         missing = _is_missing(raw[column.name])
+        if column.optional:
+            found.append(
+                _reasons(parsed[column.name].is_null() & ~missing, f"{column.name} {_UNREADABLE[column.kind]}")
+            )
+            continue
         # A label without a value is no label, and an unreadable identifier reads as a blank one.
         unreadable = parsed[column.name].is_null() & there
         if column.kind == "label":
@@ -206,7 +213,11 @@ def _repeated_keys(declared: TableDeclaration, parsed: "pl.DataFrame", broken: "
     """Return the rows whose key an unbroken row before them has."""
     import polars as pl
 
-    keys = parsed.select(declared.key).with_row_index(_ROW)
+    # Of an optional column "nobody said" is a value like any other; rows must not differ by it alone and be lost.
+    keys = parsed.select(declared.key).with_columns(
+        pl.col(name).fill_null("") for name in declared.key if declared.column(name).optional
+    )
+    keys = keys.with_row_index(_ROW)
     if not keys.select(pl.struct(declared.key).is_duplicated().any()).item():
         return _no_reasons()
     keys = keys.with_columns(unbroken=~keys[_ROW].is_in(broken[_ROW].implode()))

@@ -73,6 +73,14 @@ def empty_table(declared: TableDeclaration) -> "pl.DataFrame":
     return pl.DataFrame(schema={column.name: column_type(column.kind) for column in declared.columns})
 
 
+def with_optional(declared: TableDeclaration, raw: "pl.DataFrame") -> "pl.DataFrame":
+    """Return a source's rows with every optional column that it lacks, without values."""
+    import polars as pl
+
+    lacking = [column.name for column in declared.columns if column.optional and column.name not in raw.columns]
+    return raw.with_columns(pl.lit(None, pl.String).alias(name) for name in lacking) if lacking else raw
+
+
 def parse(values: "pl.Series", kind: Kind) -> "pl.Series":
     """Return a source's values as the type of this kind."""
     readers = {"identifier": parse_ids, "instant": parse_times, "amount": parse_amounts, "label": parse_labels}

@@ -21,7 +21,7 @@ _BOOK_CUSTOMERS = 5_000
 _CUSTOMERS_AT_ONCE = 500
 
 # One random stream per purpose: a change to one part of the process leaves the draws of the others alone.
-_WORLD_STREAM, DAY_STREAM, _TERMINAL_STREAM, _CUSTOMER_STREAM = range(4)
+_WORLD_STREAM, DAY_STREAM, _TERMINAL_STREAM, _CUSTOMER_STREAM, REPORTER_STREAM = range(5)
 
 
 @dataclass(frozen=True, slots=True)

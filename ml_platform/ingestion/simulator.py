@@ -25,7 +25,9 @@ Added: a price shift. From ``shift_day`` on all amounts and scenario 1's thresho
 with everything else unchanged, draw for draw: amounts that meant fraud before the shift are genuine after it.
 
 Labels. A fraud is reported after a gamma-distributed delay. What nobody has disputed after ``maturity_days`` is
-presumed genuine: it gets label 0 then. A fraud that is reported later corrects that by a second label.
+presumed genuine: it gets label 0 then. A fraud that is reported later corrects that by a second label. Every label
+names its source: the card's owner who looks at the account, an analyst who looks at alerts, the bank's chargeback,
+which takes the longest; and ``presumed``. Who reports is drawn apart: it moves nothing else.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -35,6 +37,7 @@ import polars as pl
 
 from ml_platform.ingestion.simulated_world import (
     DAY_STREAM,
+    REPORTER_STREAM,
     Floats,
     Integers,
     World,
@@ -46,11 +49,16 @@ from ml_platform.ingestion.simulated_world import (
 from ml_platform.ingestion.simulator_parameters import SimulatorParameters
 
 _DAY_SECONDS = 86_400
+_USUAL_REPORT_DAYS = 6.5
+
+REPORTERS = ("chargeback", "analyst", "customer")
+PRESUMED = "presumed"
+"""Sources of labels. ``presumed``: nobody disputed the payment in time."""
 
 
 def simulate_transactions(parameters: SimulatorParameters, start: date, first: date, last: date) -> pl.DataFrame:
     """Return the transactions of the days from ``first`` to ``last`` in a world whose day 0 is ``start``."""
-    return _simulate_days(parameters, start, first, last).drop("scenario", "report_delay")
+    return _simulate_days(parameters, start, first, last).drop("scenario", "report_delay", "reporter")
 
 
 def simulate_labels(parameters: SimulatorParameters, start: date, first: date, last: date) -> pl.DataFrame:
@@ -64,12 +72,14 @@ def simulate_labels(parameters: SimulatorParameters, start: date, first: date, l
         pl.lit(0, pl.Int8).alias("label"),
         "event_time",
         (pl.col("event_time") + maturity).alias("known_time"),
+        pl.lit(PRESUMED).alias("source"),
     )
     reported = events.filter(fraud).select(
         "transaction_id",
         pl.lit(1, pl.Int8).alias("label"),
         "event_time",
         (pl.col("event_time") + pl.col("report_delay")).alias("known_time"),
+        pl.col("reporter").alias("source"),
     )
     labels = pl.concat([presumed, reported])
     return labels.filter(pl.col("known_time").dt.date().is_between(first, last)).sort("known_time", "transaction_id")
@@ -86,7 +96,8 @@ def simulate_day(parameters: SimulatorParameters, start: date, day: date) -> pl.
     terminal = world.reachable[world.first_reachable[customer] + pick]
     scenario, amount = _commit_fraud(parameters, day_index, customer, terminal, amount, draw)
     delay = _report_delays(parameters, len(customer), draw)
-    return _as_frame(day, customer, terminal, seconds, amount, scenario, delay)
+    reporters = _reporters(delay, generator(parameters, REPORTER_STREAM, day_index))
+    return _as_frame(day, customer, terminal, seconds, amount, scenario, delay).with_columns(reporter=reporters)
 
 
 def _visits(parameters: SimulatorParameters, world: World, draw: np.random.Generator) -> tuple[Integers, Integers]:
@@ -133,6 +144,15 @@ def _report_delays(parameters: SimulatorParameters, count: int, draw: np.random.
     days = draw.gamma(shape, parameters.report_delay_mean_days / shape, count)
     clipped = np.clip(days, parameters.report_delay_min_days, parameters.report_delay_max_days)
     return (clipped * _DAY_SECONDS).astype(np.int64)
+
+
+def _reporters(delays: Integers, draw: np.random.Generator) -> pl.Series:
+    """Return who would report each transaction: the later a report comes, the likelier it is a chargeback."""
+    waited = delays / _DAY_SECONDS / _USUAL_REPORT_DAYS
+    likelihood = np.stack([waited**3, np.ones_like(waited), 0.6 / np.maximum(waited, 0.1)])
+    reached = np.cumsum(likelihood / likelihood.sum(axis=0), axis=0)
+    chosen = (draw.random(len(delays)) > reached).sum(axis=0)
+    return pl.Series(values=[*REPORTERS], dtype=pl.String).gather(np.minimum(chosen, len(REPORTERS) - 1))
 
 
 def _as_frame(

@@ -151,7 +151,7 @@ def _over_inbox(settings: Settings, origin: Origin, name: str) -> ChangeSource:
     check_mapping(settings.source_columns)
     return ChangeSource(
         origin,
-        Inbox(ObjectStore.from_settings(settings), name),
+        Inbox(ObjectStore.from_settings(settings), name, settings.source_columns),
         settings.source_columns,
         timedelta(hours=settings.source_arrival_delay_hours),
     )

@@ -134,7 +134,7 @@ class ChangeSource:
 
     def labels_known(self, first: date, last: date) -> "pl.DataFrame":
         """Return everything that became known on the days; see ``Source``."""
-        return raw_labels(self.inbox.rows("labels", _span(first, last)))
+        return raw_labels(self.inbox.rows("labels", _span(first, last)), self.columns)
 
 
 def _complete_day(until: datetime | None, arrival_delay: timedelta) -> date | None:

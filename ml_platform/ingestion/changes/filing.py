@@ -5,17 +5,19 @@ time cannot be read, or lies in the future by more than clocks are allowed to di
 it arrived: quality rules find it there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
 from ml_platform.ingestion.changes.change import Change, change_frame
+from ml_platform.ingestion.changes.rows import with_columns_of_row
 from ml_platform.ingestion.declaration import TRANSACTIONS
 from ml_platform.ingestion.schema import parse_times
 
 if TYPE_CHECKING:
     import polars as pl
 
+_SAID_BY = "_said_by"
 _FILED = ("operation", "position", "key", "arrived_at", "row", "payload")
 _LABEL = (*_FILED, "label", "event_time", "known_time")
 
@@ -46,19 +48,25 @@ def file_labels(changes: Sequence[Change]) -> "dict[date, pl.DataFrame]":
     return _by_day(rows.with_columns(_day(rows, "known_time").alias("day")), _LABEL)
 
 
-def newest(rows: "pl.DataFrame") -> "pl.DataFrame":
+def newest(rows: "pl.DataFrame", mapping: Mapping[str, str]) -> "pl.DataFrame":
     """Return the newest change to each row of one day; a label's row is a payment at the instant it became known.
 
-    Deletions stay: an older change to the same row may still come.
+    What several sources say of a payment in messages of their own are rows of their own. A table has one row for a
+    payment: there a label is replaced by who speaks next in that instant. Deletions stay: an older change to the same
+    row may still come.
     """
     import polars as pl
 
-    identity = ["key", "known_time"] if "known_time" in rows.columns else ["key"]
+    identity = ["key", "known_time", _SAID_BY] if "known_time" in rows.columns else ["key"]
     ordered = rows.sort("position", maintain_order=True)
+    if "known_time" in rows.columns:
+        said_by = pl.when(pl.col("operation") == "label").then("source").alias(_SAID_BY)
+        ordered = with_columns_of_row(ordered, ("source",), mapping).with_columns(said_by).drop("source")
     # What has no key, or could not be read, is nobody's successor; it may only have come twice.
     loose = (pl.col("operation") == "unreadable") | pl.col("key").is_null()
     keyed = ordered.filter(~loose).unique(identity, keep="last", maintain_order=True)
-    return pl.concat([keyed, ordered.filter(loose).unique("position", keep="last", maintain_order=True)])
+    parts = [keyed, ordered.filter(loose).unique("position", keep="last", maintain_order=True)]
+    return pl.concat(parts).drop(_SAID_BY, strict=False)
 
 
 def _day(rows: "pl.DataFrame", column: str, *, or_arrival: bool = True) -> "pl.Series":

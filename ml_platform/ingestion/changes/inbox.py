@@ -8,7 +8,7 @@ objects that nothing refers to, and the batch is read again; a second consumer t
 import io
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -48,10 +48,11 @@ class InboxHead(BaseModel, frozen=True):
 
 @dataclass(frozen=True)
 class Inbox:
-    """The inbox of one source; ``source`` is its name in the bucket."""
+    """The inbox of one source; ``source`` is its name in the bucket, ``columns`` the names of its columns."""
 
     store: ObjectStore
     source: str
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def head(self) -> Head[InboxHead]:
@@ -97,7 +98,9 @@ class Inbox:
         import polars as pl
 
         frames = [
-            newest(pl.concat([self._read(piece) for piece in pieces[day]])).with_columns(pl.lit(day).alias("day"))
+            newest(pl.concat([self._read(piece) for piece in pieces[day]]), self.columns).with_columns(
+                pl.lit(day).alias("day")
+            )
             for day in sorted(pieces)
         ]
         return pl.concat(frames) if frames else None
@@ -114,7 +117,7 @@ class Inbox:
             known = _table(before, table).get(day, FiledDay())
             piece = f"{names.inbox_prefix(self.source)}{table}/date={day}/{sequence:09d}-{token}.parquet"
             folds = len(known.pieces) >= _MOST_PIECES
-            kept = newest(pl.concat([*map(self._read, known.pieces), rows])) if folds else rows
+            kept = newest(pl.concat([*map(self._read, known.pieces), rows]), self.columns) if folds else rows
             self._write(piece, kept)
             filed[day] = FiledDay(version=sequence, pieces=(piece,) if folds else (*known.pieces, piece))
             replaced += known.pieces if folds else []

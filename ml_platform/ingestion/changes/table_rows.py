@@ -15,6 +15,7 @@ from ml_platform.ingestion.source_columns import names_of
 
 _REQUIRED = ("transaction_id", "event_time")
 _OPTIONAL = ("label", "known_time")
+_SOURCE = "source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class TableColumns:
     event_time: str
     label: str | None = None
     known_time: str | None = None
+    source: str | None = None
+    """Says who said the label. Where a row is filed does not depend on it, so it may come and go."""
 
     @property
     def seen(self) -> list[str]:
@@ -41,7 +44,9 @@ def find_columns(
         SourceDataError: When one is missing that is required, or was there before.
     """
     names = {name.lower() for name in found}
-    ours = {column: next((name for name in names_of(column, mapping) if name in names), None) for column in _ALL}
+    ours = {
+        column: next((name for name in names_of(column, mapping) if name in names), None) for column in (*_ALL, _SOURCE)
+    }
     missing = [column for column in _ALL if ours[column] is None and column in {*_REQUIRED, *seen_before}]
     if missing:
         raise SourceDataError(
@@ -81,7 +86,7 @@ class TableReader:
         label = self._of(now, self.columns.label)
         if old is not None and operation == "upsert" and not self.columns.known_time:
             # Something else about the payment changed; nothing became known.
-            label = None if label == self._of(old, self.columns.label) else label
+            label = None if self._said(now) == self._said(old) else label
         return Change(
             operation=operation,
             position=position,
@@ -93,6 +98,9 @@ class TableReader:
             label=label,
             known_time=self._known_time(now, changed_at, first_copy) if label is not None else None,
         )
+
+    def _said(self, row: Row) -> tuple[str | None, str | None]:
+        return self._of(row, self.columns.label), self._of(row, self.columns.source)
 
     def _known_time(self, row: Row, changed_at: datetime, first_copy: bool) -> str | None:  # noqa: FBT001
         if self.columns.known_time:

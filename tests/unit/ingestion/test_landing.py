@@ -136,6 +136,24 @@ def test_labels_land_by_the_day_they_became_known(payments: FileSource, store: O
     assert known.select("transaction_id", "label").rows() == [("d", 1), ("a", 0)]
 
 
+def test_what_two_sources_learnt_in_one_instant_lands_with_their_names(store: ObjectStore, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    said = "\na,2026-01-05 10:00:00,c,x,1,{},2026-01-07 10:00:00,{}"
+    lines = [said.format(*words) for words in ((1, "customer"), (0, "analyst"), (1, "analyst"), (0, ""))]
+    file.write_text(HEADER.strip() + ",known_time,label_source" + "".join(lines))
+    report = ingest_labels(FileSource(str(file)), store, WEDNESDAY, WEDNESDAY)
+    assert report.reasons == {"transaction_id duplicate": 1}
+    landed = DailyTable(store, "payments/fraud_labels").read(WEDNESDAY, WEDNESDAY)
+    assert landed.select("source", "label").rows() == [("customer", 1), ("analyst", 0), (None, 0)]
+
+
+def test_a_source_that_does_not_say_who_labels_is_as_declared(payments: FileSource, store: ObjectStore) -> None:
+    report = ingest_labels(payments, store, MONDAY, MONDAY + timedelta(days=9))
+    assert report.judged.schema.passed
+    landed = DailyTable(store, "payments/fraud_labels").read(MONDAY, MONDAY + timedelta(days=9))
+    assert landed["source"].null_count() == landed.height == 4
+
+
 def test_a_bad_label_is_quarantined_and_landing_again_replaces_it(store: ObjectStore, tmp_path: Path) -> None:
     days = (date(2026, 1, 12), date(2026, 1, 12))
     lines = ["a,2026-01-05 10:00:00,c,x,1,0", "b,2026-01-05 10:00:00,c,x,1,7"]

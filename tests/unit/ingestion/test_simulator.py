@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ml_platform.ingestion.simulated_world import build_world, compromised_terminals
-from ml_platform.ingestion.simulator import simulate_day, simulate_labels, simulate_transactions
+from ml_platform.ingestion.simulator import PRESUMED, simulate_day, simulate_labels, simulate_transactions
 from ml_platform.ingestion.simulator_parameters import SimulatorParameters
 
 START = date(2026, 1, 5)
@@ -143,6 +143,18 @@ def test_reports_take_about_a_week_and_never_more_than_a_month() -> None:
     assert delays.mean() == pytest.approx(6.5, abs=0.3)
     assert delays.min() >= 0.5
     assert delays.max() <= 30
+
+
+def test_every_label_names_its_source_and_chargebacks_come_last() -> None:
+    labels = simulate_labels(WORLD, START, START, day(60)).with_columns(
+        waited=pl.col("known_time") - pl.col("event_time")
+    )
+    assert set(labels.filter(pl.col("label") == 0)["source"]) == {PRESUMED}
+    frauds = (
+        labels.filter(pl.col("label") == 1).group_by("source").agg(pl.len(), pl.col("waited").mean()).sort("waited")
+    )
+    assert frauds["source"].to_list() == ["customer", "analyst", "chargeback"]
+    assert frauds["len"].min() > 0.15 * frauds["len"].sum()
 
 
 def test_labels_of_single_days_add_up_to_those_of_the_range() -> None:

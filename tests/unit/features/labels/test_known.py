@@ -50,3 +50,15 @@ def test_a_terminal_is_compromised_on_the_day_of_any_known_fraud() -> None:
     labels = pl.DataFrame({"transaction_id": ["a", "c", "d"], "label": [1, 0, 0]})
     labelled = terminal_compromised(transactions, labels)
     assert dict(labelled.select("transaction_id", "label").iter_rows()) == {"a": 1, "b": 1, "c": 0, "d": 0}
+
+
+def test_days_landed_before_sources_were_named_read_as_one_source(store: ObjectStore) -> None:
+    day = timedelta(days=1)
+    unnamed = history(("a", 0, 7 * day), ("b", 1, 7 * day))
+    named = history(("a", 1, 8 * day), ("a", 0, 9 * day), ("b", 0, 9 * day)).with_columns(
+        source=pl.Series(["chargeback", "customer", "customer"])
+    )
+    for labels in (unnamed, named):
+        worlds.land(store, worlds.payments(days=1, per_day=1), labels)
+    assert known(store, EVENT + 7 * day) == {"a": 0, "b": 1}
+    assert known(store, EVENT + 30 * day) == {"a": 1, "b": 0}

@@ -1,0 +1,1 @@
+"""Changes of a source, pure: how rows become labels, and which of them hold."""
