@@ -80,7 +80,7 @@ class BoosterEstimator:
 
     def to_bytes(self) -> bytes:
         """Return LightGBM's text format."""
-        return cast("str", self.booster.model_to_string()).encode()
+        return str(self.booster.model_to_string()).encode()
 
     @classmethod
     def load(cls, content: bytes, signature: "Signature") -> Self:

@@ -61,7 +61,7 @@ class ScikitEstimator:
         """
         _audit(content)
         try:
-            from skops.io import loads
+            from skops.io import loads  # type: ignore[import-untyped]
 
             classifier = loads(content, trusted=list(TRUSTED))
         except Exception as error:

@@ -134,15 +134,19 @@ def search(
             on_progress(line)
 
     name = tuning_jobs.start_or_adopt(settings.region, request)
-    job = tuning_jobs.follow(
-        settings.region,
-        name,
-        on_look=tell,
-        clock=clock,
-        sleep=sleep,
-        poll_seconds=settings.poll_seconds,
-        stop_on_interrupt=True,
-    )
+    try:
+        job = tuning_jobs.follow(
+            settings.region,
+            name,
+            on_look=tell,
+            clock=clock,
+            sleep=sleep,
+            poll_seconds=settings.poll_seconds,
+            stop_on_interrupt=True,
+        )
+    except JobFailedError as error:
+        # SageMaker says that no training job succeeded; why, only the training jobs say.
+        raise JobFailedError(f"{error} {_first_reason(tuning_jobs.tuned_jobs(settings.region, name))}") from error
     return _result(inputs, fingerprint, job, tuning_jobs.tuned_jobs(settings.region, name), cost)
 
 
@@ -176,8 +180,7 @@ def _result(
     trials = tuple(_trial(each, cost) for each in jobs)
     measured = [trial for trial in trials if trial.status == "Completed" and trial.objective is not None]
     if not measured:
-        reasons = [trial.failure_reason for trial in trials if trial.failure_reason] or ["no trial completed"]
-        raise JobFailedError(f"Search {job.name} found nothing: {reasons[0]}")
+        raise JobFailedError(f"Search {job.name} found nothing. {_first_reason(jobs)}")
     # A trial that was stopped early has a figure of its first folds only: no figure to win by.
     best = max(measured, key=lambda trial: (trial.objective or 0.0, trial.job_name))
     costs = [trial.usd for trial in trials]
@@ -199,6 +202,11 @@ def _result(
         usd=None if None in costs else sum(each for each in costs if each is not None),
         ended_at=job.ended_at,
     )
+
+
+def _first_reason(jobs: list[TunedJob]) -> str:
+    reasons = [f"{job.name} failed: {job.failure_reason}" for job in jobs if job.failure_reason]
+    return reasons[0] if reasons else "No trial completed."
 
 
 def _trial(job: TunedJob, cost: Cost) -> Trial:
