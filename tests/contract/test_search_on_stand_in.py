@@ -129,13 +129,8 @@ def test_a_search_with_the_same_inputs_is_adopted(platform: Platform, found: Sea
     lines: list[str] = []
     again = search(platform.settings, platform.inputs, usd, on_progress=lines.append)
     assert again == found
-    assert (
-        lines
-        == [
-            f"{found.job_name} is Completed: 3 Completed, 0 InProgress, 0 NonRetryableError, 0 RetryableError, 0 Stopped"
-        ]
-        or "Completed" in lines[0]
-    )
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{found.job_name} is Completed: ")
 
 
 def test_a_dearer_budget_of_money_does_not_start_another_search(platform: Platform, found: SearchResult) -> None:
