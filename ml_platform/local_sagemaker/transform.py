@@ -29,6 +29,7 @@ LISTING = Listing(
 )
 # Each instance is a real server on this machine.
 MAX_INSTANCES = 16
+FILTERED_TYPES = ("text/csv", "application/json", "application/jsonlines")
 
 
 @operation("CreateTransformJob")
@@ -108,11 +109,14 @@ def _check(request: Request) -> None:
         raise unsupported("GenerateInferenceId without SplitType Line")
     if request["TransformResources"]["InstanceCount"] > MAX_INSTANCES:
         raise unsupported(f"transform jobs on more than {MAX_INSTANCES} instances")
-    processing = request.get("DataProcessing", {})
-    if processing.get("JoinSource", "None") == "Input" and source.get("SplitType", "None") == "None":
-        raise validation("JoinSource Input requires SplitType Line and AssembleWith Line.")
+    processing, plan = request.get("DataProcessing", {}), FlowPlan.of(request)
+    content_type = source.get("ContentType", "").split(";")[0].strip()
+    if not plan.rules.passive and not plan.split_lines and content_type != "application/json":
+        raise validation("Filters and JoinSource require SplitType Line, or one JSON document as application/json.")
+    if not plan.rules.passive and content_type not in FILTERED_TYPES:
+        raise validation(f"Filters and JoinSource require a ContentType of {', '.join(FILTERED_TYPES)}.")
     try:
         for member in ("InputFilter", "OutputFilter"):
-            check_path(processing.get(member, "$"), is_csv=FlowPlan.of(request).is_csv)
+            check_path(processing.get(member, "$"), is_csv=plan.is_csv)
     except TransformDataError as error:
         raise validation(str(error)) from error

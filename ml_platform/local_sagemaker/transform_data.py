@@ -1,22 +1,20 @@
 """What a transform job does to bytes: cut input into requests, and put filters, input and answers together. Pure.
 
-Sending the requests is ``transform_flow``. Filters are the part of JSONPath that AWS's examples use: ``$``, column
-numbers, lists and ranges for CSV, and member names for JSON.
+Sending the requests is ``transform_flow``; what filters may say is ``json_paths``.
 """
 
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-ROOT = "$"
+from ml_platform.local_sagemaker.json_paths import ROOT, JsonPath, JsonPathError
+
 # A server's advice on parallel requests and megabytes beyond this makes no sense on one machine.
 MAX_ADVICE = 100
-CSV_PATH = re.compile(r"\$\[(-?\d*:-?\d*|-?\d+(?:\s*,\s*-?\d+)*)\]")
-NAME_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\[(\d+)\]")
 Columns = list[str]
 
 
@@ -42,52 +40,41 @@ def check_path(path: str, *, is_csv: bool) -> None:
     """Refuse a filter that cannot be applied.
 
     Raises:
-        TransformDataError: When it is outside the part of JSONPath that is known here.
+        TransformDataError: When it is outside the part of JSONPath that AWS documents.
     """
-    if path != ROOT and not (CSV_PATH.fullmatch(path) if is_csv else _steps(path)):
-        raise TransformDataError(f"The filter {path!r} is not supported for this content type.")
+    known = _read(path)
+    if is_csv and not known.for_columns:
+        raise TransformDataError(f"The filter {path!r} is not supported for CSV, whose columns have no names.")
 
 
-def select_columns(path: str, columns: Columns) -> Columns:
-    """Return the columns that a path such as ``$[0]``, ``$[1:]``, ``$[0,-1]`` or ``$[0:3]`` names, in its order.
-
-    Raises:
-        TransformDataError: When a column is not there.
-    """
-    if path == ROOT:
-        return columns
-    match = CSV_PATH.fullmatch(path)
-    if match is None:
-        raise TransformDataError(f"The filter {path!r} is not supported for CSV.")
-    if ":" in match[1]:
-        first, _, last = match[1].partition(":")
-        return columns[int(first) if first else None : int(last) if last else None]
-    try:
-        return [columns[int(number)] for number in match[1].split(",")]
-    except IndexError as error:
-        raise TransformDataError(f"The filter {path!r} names a column that a row of {len(columns)} lacks.") from error
-
-
-def select_member(path: str, document: Any) -> Any:
-    """Return the part of a JSON document that a path such as ``$.a.b``, ``$['a']`` or ``$.list[0]`` names.
+def select(path: str, document: Any) -> Any:
+    """Return the part of a JSON document, or of a row's columns, that a path names.
 
     Raises:
         TransformDataError: When it is not there.
     """
-    if path == ROOT:
-        return document
-    for step in _steps(path) or ():
-        try:
-            document = document[step]
-        except (KeyError, IndexError, TypeError) as error:
-            raise TransformDataError(f"The filter {path!r} names {step!r}, which a record lacks.") from error
-    return document
+    try:
+        return _read(path).select(document)
+    except JsonPathError as error:
+        raise TransformDataError(str(error)) from error
 
 
-def _steps(path: str) -> list[str | int] | None:
-    if not path.startswith(ROOT) or NAME_STEP.sub("", path[1:]):
-        return None
-    return [int(index) if index else plain or quoted for plain, quoted, index in NAME_STEP.findall(path[1:])]
+def select_columns(path: str, columns: Columns) -> Columns:
+    """Return the columns that a path such as ``$[0]``, ``$[1:]`` or ``$[0,5:]`` names, in its order.
+
+    Raises:
+        TransformDataError: When a column is not there.
+    """
+    found = select(path, columns)
+    return found if isinstance(found, list) else [found]
+
+
+@cache
+def _read(path: str) -> JsonPath:
+    try:
+        return JsonPath.parse(path)
+    except JsonPathError as error:
+        raise TransformDataError(str(error)) from error
 
 
 def batches(records: Iterable[str], max_bytes: int, *, single: bool) -> Iterator[list[str]]:
@@ -117,7 +104,7 @@ def filter_input(rules: Rules, record: str, *, is_csv: bool) -> str:
         return record
     if is_csv:
         return write_csv(select_columns(rules.input_filter, read_csv(record)))
-    return json.dumps(select_member(rules.input_filter, _parse(record)))
+    return json.dumps(select(rules.input_filter, _parse(record)))
 
 
 def join_output(rules: Rules, record: str, answer: str, *, is_csv: bool) -> str:
@@ -133,7 +120,7 @@ def join_output(rules: Rules, record: str, answer: str, *, is_csv: bool) -> str:
             if isinstance(given, dict)
             else {"SageMakerInput": given, "SageMakerOutput": document}
         )
-    return json.dumps(select_member(rules.output_filter, document))
+    return json.dumps(select(rules.output_filter, document))
 
 
 def mark_output(line: str, inference_id: str, time: str, *, is_csv: bool) -> str:

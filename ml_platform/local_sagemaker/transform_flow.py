@@ -17,10 +17,10 @@ from typing import Any
 
 from ml_platform.local_sagemaker.clock import Clock
 from ml_platform.local_sagemaker.http_client import Answer, ConnectionLostError
+from ml_platform.local_sagemaker.json_paths import ROOT
 from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.model_servers import ModelServer
 from ml_platform.local_sagemaker.transform_data import (
-    ROOT,
     Rules,
     TransformDataError,
     answer_lines,
@@ -146,7 +146,7 @@ class Flow:
     async def _answer(self, uri: str, request: bytes | list[str]) -> bytes:
         rules, as_csv = self.plan.rules, self.plan.is_csv
         if isinstance(request, bytes):
-            return await self._invoke(uri, request)
+            return await self._answer_whole(uri, request)
         lines = [filter_input(rules, line, is_csv=as_csv) for line in request]
         answer = await self._invoke(uri, "".join(f"{line}\n" for line in lines).encode())
         if rules.passive and not self.plan.mark:
@@ -157,6 +157,15 @@ class Flow:
             now = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
             joined = (mark_output(line, str(uuid.uuid4()), now, is_csv=as_csv) for line in joined)
         return "".join(f"{line}\n" for line in joined).encode()
+
+    async def _answer_whole(self, uri: str, content: bytes) -> bytes:
+        """A file that is not split is one record; only a JSON document can be filtered and joined so."""
+        rules = self.plan.rules
+        if rules.passive:
+            return await self._invoke(uri, content)
+        record = content.decode()
+        answer = await self._invoke(uri, filter_input(rules, record, is_csv=False).encode())
+        return join_output(rules, record, answer.decode(), is_csv=False).encode()
 
     async def _invoke(self, uri: str, body: bytes) -> bytes:
         answer = await self._try(body)

@@ -93,6 +93,38 @@ def test_json_lines_are_joined_under_sagemakers_own_member(sagemaker: Any, bucke
     assert get(bucket, "out/a.jsonl.out") == '{"id": "x", "values": [1, 2], "SageMakerOutput": {"sum": 3}}\n'
 
 
+def test_a_json_document_that_is_not_split_is_filtered_and_joined_whole(
+    sagemaker: Any, bucket: str, model: str
+) -> None:
+    put(bucket, "in/a.json", '{"id": "x", "features": {"values": [1, 2]}, "more": 0}')
+    processing = {
+        "InputFilter": "$.features",
+        "JoinSource": "Input",
+        "OutputFilter": "$['id','SageMakerOutput']",
+    }
+    request = transform(bucket, model, DataProcessing=processing)
+    request["TransformInput"] |= {"ContentType": "application/json", "SplitType": "None"}
+    assert ended(sagemaker, request)["TransformJobStatus"] == "Completed"
+    assert json.loads(get(bucket, "out/a.json.out")) == {"id": "x", "SageMakerOutput": {"sum": 3}}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"SplitType": "None"},
+        {"ContentType": "application/jsonlines", "SplitType": "None"},
+        {"ContentType": "image/png"},
+    ],
+)
+def test_filters_are_refused_where_there_are_no_records_to_apply_them_to(
+    sagemaker: Any, bucket: str, model: str, source: dict[str, str]
+) -> None:
+    request = transform(bucket, model, DataProcessing={"OutputFilter": "$[0]"})
+    request["TransformInput"] |= source
+    with pytest.raises(ClientError, match="Filters and JoinSource require"):
+        sagemaker.create_transform_job(**request)
+
+
 def test_the_server_knows_that_it_serves_a_batch_and_its_log_is_kept(sagemaker: Any, bucket: str, model: str) -> None:
     put(bucket, "in/a.csv", "1\n")
     name = ended(sagemaker, transform(bucket, model))["TransformJobName"]

@@ -10,8 +10,8 @@ from ml_platform.local_sagemaker.transform_data import (
     check_path,
     filter_input,
     join_output,
+    select,
     select_columns,
-    select_member,
 )
 
 ROW = ["id", "a", "b", "c"]
@@ -28,6 +28,8 @@ ROW = ["id", "a", "b", "c"]
         ("$[:-1]", ["id", "a", "b"]),
         ("$[0,-1]", ["id", "c"]),
         ("$[2, 1]", ["b", "a"]),
+        ("$[0,2:]", ["id", "b", "c"]),
+        ("$[*]", ROW),
     ],
 )
 def test_columns_are_selected_by_number_list_and_range(path: str, expected: list[str]) -> None:
@@ -35,28 +37,54 @@ def test_columns_are_selected_by_number_list_and_range(path: str, expected: list
 
 
 def test_a_column_that_is_not_there_is_named() -> None:
-    with pytest.raises(TransformDataError, match=r"'\$\[9\]' names a column that a row of 4 lacks"):
+    with pytest.raises(TransformDataError, match=r"'\$\[9\]' names a column or element 9 that a row of 4 lacks"):
         select_columns("$[9]", ROW)
 
 
 @pytest.mark.parametrize("path", ["$[a]", "$[1", "[0]", "$..x", "$[0:1:2]", "$[0", "$[?(@.a)]", ""])
 def test_other_paths_are_refused(path: str) -> None:
-    with pytest.raises(TransformDataError, match="is not supported"):
+    for is_csv in (True, False):
+        with pytest.raises(TransformDataError, match="is not supported"):
+            check_path(path, is_csv=is_csv)
+
+
+@pytest.mark.parametrize("path", ["$.a", "$['a','b']", "$[0][1]"])
+def test_columns_have_no_names(path: str) -> None:
+    check_path(path, is_csv=False)
+    with pytest.raises(TransformDataError, match="not supported for CSV"):
         check_path(path, is_csv=True)
 
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("$", {"a": {"b": [1, 2]}, "c d": 3}), ("$.a.b", [1, 2]), ("$['c d']", 3), ("$.a['b'][1]", 2)],
+    [
+        ("$", {"a": {"b": [1, 2]}, "c d": 3}),
+        ("$.a.b", [1, 2]),
+        ("$['c d']", 3),
+        ("$.a['b'][1]", 2),
+        ("$.a.b[-1]", 2),
+        ("$.a.b[0:1]", [1]),
+        ("$.a.['b']", [1, 2]),
+        ("$['c d','a']", {"c d": 3, "a": {"b": [1, 2]}}),
+        ("$['a'].*", [[1, 2]]),
+        ("$.a.*[0]", [1]),
+        ("$.a.b[*]", [1, 2]),
+    ],
 )
-def test_members_are_selected_by_name(path: str, expected: object) -> None:
+def test_members_are_selected_by_name_number_and_wildcard(path: str, expected: object) -> None:
     check_path(path, is_csv=False)
-    assert select_member(path, {"a": {"b": [1, 2]}, "c d": 3}) == expected
+    assert select(path, {"a": {"b": [1, 2]}, "c d": 3}) == expected
+
+
+@pytest.mark.parametrize("path", ["$.a[0]", "$.a.*", "$['a','z']"])
+def test_what_a_record_lacks_is_no_empty_answer(path: str) -> None:
+    with pytest.raises(TransformDataError, match="The filter"):
+        select(path, {"a": 1})
 
 
 def test_a_member_that_is_not_there_is_named() -> None:
     with pytest.raises(TransformDataError, match="names 'z'"):
-        select_member("$.z", {"a": 1})
+        select("$.z", {"a": 1})
 
 
 def test_a_join_keeps_quoted_columns() -> None:
@@ -70,6 +98,13 @@ def test_json_records_are_joined_under_sagemakers_members() -> None:
     rules = Rules(join_input=True)
     assert join_output(rules, '{"a": 1}', "2", is_csv=False) == '{"a": 1, "SageMakerOutput": 2}'
     assert join_output(rules, "[1]", "2", is_csv=False) == '{"SageMakerInput": [1], "SageMakerOutput": 2}'
+
+
+def test_an_identifier_goes_around_the_model_and_comes_back_with_its_answer() -> None:
+    rules = Rules(input_filter="$.features", output_filter="$['id','SageMakerOutput']", join_input=True)
+    record = '{"id": 7, "features": {"values": [1]}, "more": true}'
+    assert filter_input(rules, record, is_csv=False) == '{"values": [1]}'
+    assert join_output(rules, record, '{"sum": 1}', is_csv=False) == '{"id": 7, "SageMakerOutput": {"sum": 1}}'
 
 
 def test_more_or_fewer_answers_than_records_are_refused() -> None:
