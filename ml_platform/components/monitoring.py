@@ -24,7 +24,7 @@ def build_monitoring(model: ModelSettings, live_endpoint: dg.AssetsDefinition) -
         drift_report,
         skew_report,
         performance_report,
-        build_operating_decision(model, drift_report, performance_report),
+        build_operating_decision(model, drift_report, skew_report, performance_report),
     ]
 
 
@@ -239,13 +239,16 @@ def build_performance_report(model: ModelSettings, captured_traffic: dg.AssetsDe
 
 
 def build_operating_decision(
-    model: ModelSettings, drift_report: dg.AssetsDefinition, performance_report: dg.AssetsDefinition
+    model: ModelSettings,
+    drift_report: dg.AssetsDefinition,
+    skew_report: dg.AssetsDefinition,
+    performance_report: dg.AssetsDefinition,
 ) -> dg.AssetsDefinition:
     """Return the asset ``operating_decision``. A sensor acts on it."""
 
     @dg.asset(
         key=[model.name, "operating_decision"],
-        deps=[drift_report, performance_report],
+        deps=[drift_report, skew_report, performance_report],
         group_name="monitoring",
         owners=[model.owner],
         tags={"model": model.name},

@@ -1,9 +1,11 @@
-"""The operating decision: what drift, performance and data quality together call for.
+"""The operating decision: what drift, performance, skew and data quality together call for.
 
 Pure. Rules, in order; the first that applies decides, and every signal's reasons are listed:
 
-1. Requests that cannot be read, scores that are no probabilities, or values suddenly missing: ``fix_data``.
-   Retraining on broken data makes it worse, and every other signal is void.
+1. Requests that cannot be read, scores that are no probabilities, values suddenly missing, or more requests than the
+   skew policy allows that were served other features than the offline store holds, for whatever cause: ``fix_data``.
+   Retraining on broken data makes it worse, and every other signal is void: a model that is trained on features which
+   are not those it is served was never at fault.
 2. Performance fell on matured labels: ``roll_back`` when this model never held and an earlier one did, else
    ``retrain``.
 3. The ranking holds but the calibration does not: ``rethreshold``.
@@ -14,9 +16,9 @@ Pure. Rules, in order; the first that applies decides, and every signal's reason
 A report about a package that is no longer live says nothing about the one that is: it counts as unknown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +27,7 @@ from ml_platform.modeling.metrics import ModelMetrics
 from ml_platform.modeling.schema import SCORE
 from ml_platform.monitoring.drift import DriftReport
 from ml_platform.monitoring.performance import PerformanceReport
+from ml_platform.monitoring.skew import SkewReport
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,13 +98,14 @@ def measure_quality(captured: "pd.DataFrame", rejected: int, baseline: Baseline)
     return CaptureQuality(rows=len(captured), rejected=rejected, invalid_scores=invalid, missing_jumps=jumps)
 
 
-def decide_operation(  # keyword-only, each is one piece of evidence
+def decide_operation(  # noqa: PLR0913  # keyword-only, each is one piece of evidence
     drift: DriftReport,
     performance: PerformanceReport,
     quality: CaptureQuality | None,
     policy: OperatingPolicy,
     *,
     decided_at: datetime,
+    skew: SkewReport | None = None,
     held_before: bool = True,
     another_held: bool = True,
     live_package_arn: str | None = None,
@@ -114,46 +118,56 @@ def decide_operation(  # keyword-only, each is one piece of evidence
         quality: Whether the captured data can be trusted; None when nobody looked.
         policy: The limits.
         decided_at: The present instant.
+        skew: Whether the served features are those of the offline store; None when nobody compared them.
         held_before: Whether this package's performance ever held; if not, it should not be there.
         another_held: Whether that of an earlier package did; if not, there is nothing to roll back to.
         live_package_arn: The package that is live; reports about any other are void. None when it is theirs.
     """
     live = live_package_arn or performance.package_arn
     drift, performance = _about_live(drift, live), _about_live(performance, live)
-    action, lead = _weigh(drift, performance, quality, policy, held_before=held_before, another_held=another_held)
-    unread = () if quality else ("quality of the captured data unknown: nobody looked",)
+    skew = skew and _about_live(skew, live)
+    if broken := tuple(_broken_data(quality, skew, policy)):
+        action, lead = _FIX_DATA, broken
+    else:
+        action, lead = _weigh(drift, performance, policy, held_before=held_before, another_held=another_held)
     # Every reason once, in the order in which it weighed.
-    reasons = dict.fromkeys([*lead, *drift.failures, *performance.failures, *unread])
+    reasons = dict.fromkeys([*lead, *drift.failures, *performance.failures, *_unread(quality, skew)])
     return OperatingDecision(
         model=drift.model,
         action=action,
         reasons=tuple(reasons),
-        evidence=dict(_figures(drift, performance, quality)),
+        evidence=dict(_figures(drift, performance, quality, skew)),
         decided_at=decided_at,
         package_arn=live,
     )
 
 
-Report = TypeVar("Report", DriftReport, PerformanceReport)
+Report = TypeVar("Report", DriftReport, PerformanceReport, SkewReport)
+
+_FIX_DATA: Action = "fix_data"
+_ABOUT_NOTHING: Mapping[type[BaseModel], tuple[str, Mapping[str, Any]]] = {
+    DriftReport: ("drift report", {"signals": (), "unknown": ()}),
+    PerformanceReport: (
+        "performance report",
+        {
+            "matured": ModelMetrics(window=None, rows=0, positives=0),
+            "ranking_fell": False,
+            "ranking_unsure": False,
+            "miscalibrated": False,
+        },
+    ),
+    SkewReport: ("skew report", {"compared": 0, "skewed": 0, "by_cause": {}, "by_feature": {}}),
+}
+"""By kind of report, its name and what it says when it says nothing."""
 
 
 def _about_live(report: Report, live_package_arn: str) -> Report:
     """The report, or one that knows nothing when it is about another package."""
     if report.package_arn == live_package_arn:
         return report
-    kind = "drift report" if isinstance(report, DriftReport) else "performance report"
+    kind, nothing = _ABOUT_NOTHING[type(report)]
     stale = (
         f"the {kind} is about {_version(report.package_arn)}, but {_version(live_package_arn)} is live: make it anew"
-    )
-    nothing = (
-        {"signals": (), "unknown": ()}
-        if isinstance(report, DriftReport)
-        else {
-            "matured": ModelMetrics(window=None, rows=0, positives=0),
-            "ranking_fell": False,
-            "ranking_unsure": False,
-            "miscalibrated": False,
-        }
     )
     return report.model_copy(update={**nothing, "judged": False, "failures": (stale,)})
 
@@ -168,14 +182,11 @@ Weighed = tuple[Action, tuple[str, ...]]
 def _weigh(
     drift: DriftReport,
     performance: PerformanceReport,
-    quality: CaptureQuality | None,
     policy: OperatingPolicy,
     *,
     held_before: bool,
     another_held: bool,
 ) -> Weighed:
-    if quality and (broken := tuple(_broken_data(quality, policy))):
-        return "fix_data", broken
     if performance.ranking_fell and not held_before and another_held:
         never = "this package's performance never held, an earlier one's did: reject it, the earlier one goes live"
         return "roll_back", (*performance.failures, never)
@@ -202,7 +213,20 @@ def _all_quiet(drift: DriftReport, performance: PerformanceReport) -> Iterator[s
         yield "no signal has drifted"
 
 
-def _broken_data(quality: CaptureQuality, policy: OperatingPolicy) -> Iterator[str]:
+def _unread(quality: CaptureQuality | None, skew: SkewReport | None) -> Iterator[str]:
+    if quality is None:
+        yield "quality of the captured data unknown: nobody looked"
+    yield from skew.failures if skew else ("skew unknown: nobody compared what was served with the offline store",)
+
+
+def _broken_data(quality: CaptureQuality | None, skew: SkewReport | None, policy: OperatingPolicy) -> Iterator[str]:
+    if quality is not None:
+        yield from _unreadable(quality, policy)
+    if skew is not None and skew.judged:
+        yield from skew.failures
+
+
+def _unreadable(quality: CaptureQuality, policy: OperatingPolicy) -> Iterator[str]:
     seen = quality.rows + quality.rejected
     if seen >= policy.min_requests and quality.rejected / seen > policy.max_rejected_share:
         yield f"{quality.rejected} of {seen} captured requests cannot be read"
@@ -214,7 +238,7 @@ def _broken_data(quality: CaptureQuality, policy: OperatingPolicy) -> Iterator[s
 
 
 def _figures(
-    drift: DriftReport, performance: PerformanceReport, quality: CaptureQuality | None
+    drift: DriftReport, performance: PerformanceReport, quality: CaptureQuality | None, skew: SkewReport | None
 ) -> Iterator[tuple[str, float]]:
     if drift.signals:
         yield "drifted_signals", float(len(drift.alerts))
@@ -226,3 +250,5 @@ def _figures(
     yield "matured_share", performance.matured_share
     if quality is not None:
         yield "rejected_requests", float(quality.rejected)
+    if skew is not None and skew.skew_rate is not None:
+        yield "skew_rate", skew.skew_rate

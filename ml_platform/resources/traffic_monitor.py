@@ -166,10 +166,11 @@ class TrafficMonitor(PlatformResource):
         return found if found.positives >= min_positives else None
 
     def decide(self, model: str, window: timedelta) -> "OperatingDecision":
-        """Weigh drift, performance and the quality of what was captured."""
+        """Weigh drift, performance, skew and the quality of what was captured."""
         from ml_platform.monitoring.decision import OperatingPolicy, decide_operation, measure_quality
         from ml_platform.monitoring.drift import DriftReport
         from ml_platform.monitoring.performance import PerformanceReport
+        from ml_platform.monitoring.skew import SkewReport
         from ml_platform.monitoring.track_record import TrackRecord
 
         manifests = self.manifests(model)
@@ -183,6 +184,7 @@ class TrafficMonitor(PlatformResource):
             quality,
             OperatingPolicy(),
             decided_at=utc_now(),
+            skew=manifests.find("skew_report", SkewReport),
             held_before=record.held_before(live.package.arn),
             another_held=record.another_held(live.package.arn),
             live_package_arn=live.package.arn,

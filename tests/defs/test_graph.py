@@ -35,7 +35,10 @@ SNAPSHOT = {
         {"card_fraud/captured_traffic", "payments/card_activity", "payments/terminal_risk"},
     ),
     "card_fraud/performance_report": ("monitoring", {"card_fraud/captured_traffic", "payments/fraud_labels"}),
-    "card_fraud/operating_decision": ("monitoring", {"card_fraud/drift_report", "card_fraud/performance_report"}),
+    "card_fraud/operating_decision": (
+        "monitoring",
+        {"card_fraud/drift_report", "card_fraud/skew_report", "card_fraud/performance_report"},
+    ),
 }
 """Group and dependencies of every asset. A change of the graph is a change of this table."""
 

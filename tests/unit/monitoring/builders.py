@@ -1,10 +1,12 @@
 """Baselines, captured rows and reports that are valid and quiet unless told otherwise."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 
 from ml_platform.modeling.baseline import Baseline
 from ml_platform.modeling.metrics import ModelMetrics
@@ -12,6 +14,7 @@ from ml_platform.modeling.schema import Signature
 from ml_platform.monitoring.decision import CaptureQuality
 from ml_platform.monitoring.drift import DriftReport, SignalDrift
 from ml_platform.monitoring.performance import PerformanceReport
+from ml_platform.monitoring.skew import Cause, SkewPolicy, SkewReport, judge_skew
 
 FEATURES = ("amount", "is_weekend", "terminal_fraud_rate_7d")
 SIGNATURE = Signature(features=FEATURES)
@@ -89,3 +92,25 @@ def too_early(matured_rows: int = 0) -> PerformanceReport:
 
 def good_quality(**overrides: Any) -> CaptureQuality:
     return CaptureQuality(**({"rows": 5_000, "rejected": 0, "missing_jumps": {}} | overrides))
+
+
+def a_skew_report(
+    *, captured: int = 5000, skewed: int = 0, causes: Mapping[Cause, int] | None = None, package_arn: str = PACKAGE
+) -> SkewReport:
+    """5,000 requests compared, all alike, unless causes say how many values of ``amount`` differ."""
+    named = [cause for cause, count in (causes or {}).items() for _ in range(count)]
+    differences = pl.DataFrame(
+        {"transaction_id": [str(number % max(skewed, 1)) for number in range(len(named))]}
+        | {"feature": ["amount"] * len(named), "cause": named},
+        schema={"transaction_id": pl.String, "feature": pl.String, "cause": pl.String},
+    )
+    return judge_skew(
+        differences,
+        SkewPolicy(),
+        model="card_fraud",
+        package_arn=package_arn,
+        judged_at=NOW,
+        captured=captured,
+        compared=5000,
+        features=3,
+    )

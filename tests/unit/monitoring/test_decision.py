@@ -14,6 +14,7 @@ from ml_platform.monitoring.decision import (
 )
 from ml_platform.monitoring.drift import DriftReport
 from ml_platform.monitoring.performance import PerformanceReport
+from ml_platform.monitoring.skew import Cause, SkewReport
 from tests.unit.monitoring.builders import (
     NOW,
     PACKAGE,
@@ -21,6 +22,7 @@ from tests.unit.monitoring.builders import (
     a_drift_report,
     a_performance_report,
     a_signal,
+    a_skew_report,
     good_quality,
     too_early,
     traffic,
@@ -37,6 +39,7 @@ def decided(
     drift: DriftReport | None = None,
     performance: PerformanceReport | None = None,
     quality: CaptureQuality | None = None,
+    skew: SkewReport | None = None,
     **arguments: Any,
 ) -> OperatingDecision:
     return decide_operation(
@@ -45,6 +48,7 @@ def decided(
         quality or good_quality(),
         POLICY,
         decided_at=NOW,
+        skew=skew or a_skew_report(),
         **arguments,
     )
 
@@ -84,6 +88,33 @@ def test_data_just_good_enough_is_no_reason(quality: dict[str, Any]) -> None:
     assert decided(quality=good_quality(**quality)).action == "nothing"
 
 
+@pytest.mark.parametrize("cause", ["late_data", "time_to_live", "missed_materialization", "code"])
+def test_features_served_wrong_are_fixed_before_a_model_is_blamed(cause: Cause) -> None:
+    skewed = a_skew_report(skewed=51, causes={cause: 51})
+    for performance in (a_performance_report(), FELL, MISCALIBRATED, too_early()):
+        decision = decided(DRIFTED, performance, skew=skewed, held_before=False)
+        assert decision.action == "fix_data"
+        assert "51 of 5000 requests were served other features" in decision.reasons[0]
+        assert decision.reasons[1].startswith(f"{cause}: 51 values of amount")
+        assert decision.evidence["skew_rate"] == pytest.approx(0.0102)
+
+
+def test_skew_within_the_limit_is_no_reason() -> None:
+    decision = decided(skew=a_skew_report(skewed=50, causes={"code": 50}))
+    assert (decision.action, decision.evidence["skew_rate"]) == ("nothing", 0.01)
+
+
+def test_skew_that_is_unknown_or_of_another_package_is_listed_and_decides_nothing() -> None:
+    early = a_skew_report(captured=50_000, skewed=5_000, causes={"code": 5_000})
+    assert decided(skew=early).action == "nothing"
+    assert "too early to tell" in decided(skew=early).reasons[2]
+    stale = decided(performance=FELL, skew=a_skew_report(package_arn=OTHER, skewed=5_000, causes={"code": 5_000}))
+    assert stale.action == "retrain"
+    assert "the skew report is about" in stale.reasons[-1]
+    nobody = decide_operation(a_drift_report(), a_performance_report(), good_quality(), POLICY, decided_at=NOW)
+    assert "skew unknown: nobody compared what was served with the offline store" in nobody.reasons
+
+
 def test_a_loss_on_matured_labels_is_retrained() -> None:
     decision = decided(performance=FELL)
     assert decision.action == "retrain"
@@ -117,7 +148,7 @@ STALE = "report is about model-package/card-fraud/1, but model-package/card-frau
 def test_reports_about_a_package_that_is_no_longer_live_call_for_nothing(performance: PerformanceReport) -> None:
     decision = decided(DRIFTED, performance, live_package_arn=OTHER, held_before=False)
     assert decision.action == "nothing"
-    assert decision.reasons == (f"the drift {STALE}", f"the performance {STALE}")
+    assert decision.reasons == (f"the drift {STALE}", f"the performance {STALE}", f"the skew {STALE}")
     assert decision.evidence == {"matured_share": 0, "rejected_requests": 0}
 
 
@@ -210,7 +241,7 @@ def test_the_figures_weighed_are_kept_and_unknown_ones_are_absent() -> None:
     assert known["highest_psi"] == 0.9
     assert known["average_precision_loss"] == pytest.approx(0.01)
     unknown = decided(UNJUDGED_DRIFT, too_early()).evidence
-    assert unknown == {"matured_share": 0, "rejected_requests": 0}
+    assert unknown == {"matured_share": 0, "rejected_requests": 0, "skew_rate": 0}
 
 
 def test_a_decision_survives_json_unchanged() -> None:
