@@ -35,10 +35,16 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
         description="Holdout figures of the candidate, with the champion's on the same rows beside them.",
     )
     def evaluation_report(
-        feature_store: FeatureStore, sagemaker: SageMaker, model_evaluator: ModelEvaluator
+        context: dg.AssetExecutionContext,
+        feature_store: FeatureStore,
+        sagemaker: SageMaker,
+        model_evaluator: ModelEvaluator,
     ) -> dg.MaterializeResult:
+        candidate = sagemaker.candidate(model.name)
+        measured = model.gate.max_p95_latency_ms is not None
+        serving = sagemaker.measure_serving(context, candidate) if measured else None
         evaluation = model_evaluator.evaluate(
-            feature_store.training_set(model.name), sagemaker.candidate(model.name), model.gate, model.money
+            feature_store.training_set(model.name), candidate, model.gate, model.money, serving
         )
         evidence = evaluation.evidence
         model_evaluator.manifests(model.name).write("evaluation_report", evidence)
@@ -47,6 +53,7 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
             metadata={
                 **rows(evidence.challenger.rows),
                 **numbers(evidence.figures()),
+                **({"p95_latency_ms": serving.p95_latency_ms} if serving else {}),
                 "comparison": picture(
                     plots.comparison_table(evidence.challenger, evidence.champion, evidence.comparison)
                 ),

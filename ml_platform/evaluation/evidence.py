@@ -8,6 +8,7 @@ from ml_platform.core.verdict import Verdict
 from ml_platform.evaluation.comparison import Comparison
 from ml_platform.evaluation.leakage import LeakageReport
 from ml_platform.evaluation.report import EvaluationReport
+from ml_platform.modeling.serving_cost import ServingCost
 
 
 class PromotionEvidence(BaseModel):
@@ -24,6 +25,7 @@ class PromotionEvidence(BaseModel):
     champion_version: int | None = None
     comparison: Comparison | None = Field(default=None, description="Both models row by row, with intervals.")
     leakage: LeakageReport | None = Field(default=None, description="What the leakage probes found.")
+    serving: ServingCost | None = Field(default=None, description="What the candidate costs to serve.")
     policies: dict[str, str] = Field(default={}, description="Fingerprints of what judged: name to fingerprint.")
     intervals: dict[str, tuple[float, float]] = Field(
         default={}, description="Of the challenger's own figures, at 90 % by bootstrap of cards."

@@ -13,6 +13,7 @@ from ml_platform.core.verdict import Verdict
 from ml_platform.evaluation.comparison import Comparison, SliceDifference
 from ml_platform.evaluation.leakage import LeakagePolicy, LeakageReport
 from ml_platform.evaluation.report import EvaluationReport
+from ml_platform.modeling.serving_cost import ServingCost
 
 
 class GatePolicy(BaseModel):
@@ -66,6 +67,12 @@ class GatePolicy(BaseModel):
         lt=1,
         description="Share of false alarms among slices that are called worse (Benjamini and Hochberg).",
     )
+    max_p95_latency_ms: float | None = Field(
+        default=50.0,
+        gt=0,
+        description="Ceiling of a single row's latency in the serving container, on loopback; null: not measured.",
+    )
+    max_artifact_megabytes: float = Field(default=200.0, gt=0, description="Ceiling of model.tar.gz.")
     leakage: LeakagePolicy = Field(default=LeakagePolicy(), description="Limits of the leakage probes.")
     min_slice_positives: int = Field(
         default=20, ge=1, description="Positives with which a slice can be judged; smaller ones are listed."
@@ -79,6 +86,7 @@ def decide(
     candidate_fingerprint: str,
     comparison: Comparison | None = None,
     leakage: LeakageReport | None = None,
+    serving: ServingCost | None = None,
 ) -> Verdict:
     """Judge a challenger; with no champion yet, the floors alone decide.
 
@@ -89,6 +97,7 @@ def decide(
         candidate_fingerprint: Fingerprint of the artifact that would be promoted: an older report is refused.
         comparison: Both models row by row; without it a challenger cannot replace a champion.
         leakage: What the probes found; a candidate that was not probed is not promoted.
+        serving: What it costs to serve; unknown counts against, unless the policy asks for no latency.
     """
     return Verdict.of(
         [
@@ -96,6 +105,7 @@ def decide(
             *_below_floors(challenger, policy),
             *(_against_champion(challenger, champion, policy, comparison) if champion is not None else ()),
             *(leakage.verdict(policy.leakage).failures if leakage else ("leakage was not probed",)),
+            *_too_dear_to_serve(serving, policy, candidate_fingerprint),
         ]
     )
 
@@ -129,6 +139,21 @@ def _below_floors(report: EvaluationReport, policy: GatePolicy) -> Iterator[str]
         yield f"calibration error unavailable: {report.why_unknown('calibration_error')}"
     elif error > policy.max_calibration_error:
         yield f"calibration error {error:.4f} > {policy.max_calibration_error:.4f}"
+
+
+def _too_dear_to_serve(serving: ServingCost | None, policy: GatePolicy, candidate_fingerprint: str) -> Iterator[str]:
+    if serving is None:
+        if policy.max_p95_latency_ms is not None:
+            yield "latency in the serving container was not measured"
+        return
+    if serving.artifact_fingerprint != candidate_fingerprint:
+        yield f"the serving container measured {serving.artifact_fingerprint[:12]}, not this candidate"
+    limit = policy.max_p95_latency_ms
+    if limit is not None and serving.p95_latency_ms > limit:
+        yield f"p95 latency in the serving container {serving.p95_latency_ms:.1f} ms > {limit:.1f} ms"
+    megabytes = serving.artifact_bytes / 1e6
+    if megabytes > policy.max_artifact_megabytes:
+        yield f"artifact of {megabytes:.1f} MB > {policy.max_artifact_megabytes:.1f} MB"
 
 
 def _figure(report: EvaluationReport, metric: str) -> float | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ml_platform.evaluation.leakage import LeakageReport
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.modeling.money import MoneyParameters
+    from ml_platform.modeling.serving_cost import ServingCost
     from ml_platform.training.run import Candidate
 
 
@@ -46,8 +47,17 @@ class ModelEvaluator(PlatformResource):
         candidate: "Candidate",
         policy: "GatePolicy",
         money: "MoneyParameters | None" = None,
+        serving: "ServingCost | None" = None,
     ) -> Evaluation:
-        """Return the gate's evidence on a candidate; with ``money`` what both models' decisions would have cost."""
+        """Return the gate's evidence on a candidate.
+
+        Args:
+            training_set: Its holdout is scored, its training rows are probed for leakage.
+            candidate: What would be promoted.
+            policy: The gate's thresholds.
+            money: With it, what both models' decisions would have cost is compared.
+            serving: What the candidate costs to serve, as measured.
+        """
         from ml_platform.evaluation.evidence import PromotionEvidence
         from ml_platform.evaluation.gate import decide
         from ml_platform.evaluation.intervals import metric_intervals
@@ -77,7 +87,7 @@ class ModelEvaluator(PlatformResource):
             champion = report(champion_scores, "champion", champion_fingerprint)
             comparison = _compare(holdout, scores, champion_scores, policy, money)
         leakage = _probe(read_split(self.store, training_set, "train").to_pandas(), holdout, scores, training_set)
-        verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison, leakage)
+        verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison, leakage, serving)
         evidence = PromotionEvidence(
             model=candidate.model,
             candidate_fingerprint=candidate.fingerprint,
@@ -88,6 +98,7 @@ class ModelEvaluator(PlatformResource):
             champion_version=live.package.version if live else None,
             comparison=comparison,
             leakage=leakage,
+            serving=serving,
             policies=judged_by(policy, money),
             intervals=metric_intervals(holdout, scores),
             failures=verdict.failures,

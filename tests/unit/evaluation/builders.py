@@ -11,6 +11,7 @@ from ml_platform.evaluation.comparison import Comparison, Difference, SliceDiffe
 from ml_platform.evaluation.gate import GatePolicy, decide
 from ml_platform.evaluation.leakage import LeakageReport
 from ml_platform.evaluation.report import EvaluationReport
+from ml_platform.modeling.serving_cost import ServingCost
 
 CANDIDATE = "c" * 64
 WINDOW = (date(2018, 8, 8), date(2018, 8, 14))
@@ -66,14 +67,28 @@ def no_leakage() -> LeakageReport:
     return LeakageReport(chance=0.007, model=0.67, shuffled=0.008, shifted=0.007, features={"amount": 0.14})
 
 
+def a_serving_cost(**overrides: Any) -> ServingCost:
+    """A quick, small candidate."""
+    values: dict[str, Any] = {
+        "artifact_fingerprint": CANDIDATE,
+        "requests": 400,
+        "p50_latency_ms": 0.5,
+        "p95_latency_ms": 3.0,
+        "p99_latency_ms": 8.0,
+        "ready_seconds": 0.1,
+        "artifact_bytes": 75_565,
+    }
+    return ServingCost(**(values | overrides))
+
+
 def judged(
     challenger: EvaluationReport,
     champion: EvaluationReport | None = None,
     policy: GatePolicy | None = None,
     comparison: Comparison | None = None,
 ) -> Verdict:
-    """The gate's verdict on the candidate of these tests, which leaks nothing."""
-    return decide(challenger, champion, policy or GatePolicy(), CANDIDATE, comparison, no_leakage())
+    """The gate's verdict on the candidate of these tests, which leaks nothing and is quick."""
+    return decide(challenger, champion, policy or GatePolicy(), CANDIDATE, comparison, no_leakage(), a_serving_cost())
 
 
 def a_holdout(rows: int = 2_000, *, positives: float = 0.05, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:

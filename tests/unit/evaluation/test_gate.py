@@ -14,6 +14,7 @@ from tests.unit.evaluation.builders import (
     a_comparison,
     a_difference,
     a_report,
+    a_serving_cost,
     a_slice,
     judged,
     no_leakage,
@@ -126,12 +127,35 @@ def test_a_difference_without_an_interval_counts_against(metric: str) -> None:
 
 
 def test_a_candidate_that_was_not_probed_for_leakage_stays() -> None:
-    assert decide(a_report(), None, POLICY, CANDIDATE).failures == ("leakage was not probed",)
+    failures = decide(a_report(), None, POLICY, CANDIDATE, serving=a_serving_cost()).failures
+    assert failures == ("leakage was not probed",)
+
+
+@pytest.mark.parametrize(
+    ("serving", "reason"),
+    [
+        (None, "latency in the serving container was not measured"),
+        ({"p95_latency_ms": 50.1}, "p95 latency in the serving container 50.1 ms > 50.0 ms"),
+        ({"artifact_bytes": 200_100_000}, "artifact of 200.1 MB > 200.0 MB"),
+        (
+            {"artifact_fingerprint": "d" * 64},
+            "the serving container measured dddddddddddd, not this candidate",
+        ),
+    ],
+)
+def test_a_candidate_that_is_too_dear_to_serve_stays(serving: dict[str, Any] | None, reason: str) -> None:
+    measured = None if serving is None else a_serving_cost(**serving)
+    assert decide(a_report(), None, POLICY, CANDIDATE, None, no_leakage(), measured).failures == (reason,)
+
+
+def test_latency_is_not_asked_for_where_the_policy_does_not() -> None:
+    policy = GatePolicy(max_p95_latency_ms=None)
+    assert decide(a_report(), None, policy, CANDIDATE, None, no_leakage(), None).passed
 
 
 def test_what_the_probes_found_is_a_reason() -> None:
     leaky = no_leakage().model_copy(update={"shuffled": 0.4, "features": {"refunded": 0.96}})
-    failures = decide(a_report(), None, POLICY, CANDIDATE, leakage=leaky).failures
+    failures = decide(a_report(), None, POLICY, CANDIDATE, None, leaky, a_serving_cost()).failures
     assert failures == (
         "leakage: a model fitted on permuted labels reaches average precision 0.4000, chance is 0.0070",
         "leakage: refunded alone reaches average precision 0.9600, the whole model 0.6700: was it known at the event?",
