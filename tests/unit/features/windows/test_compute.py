@@ -24,6 +24,13 @@ def landed(store: ObjectStore) -> ObjectStore:
     return store
 
 
+@pytest.fixture
+def three_days(store: ObjectStore) -> ObjectStore:
+    transactions = worlds.payments(days=3, per_day=10)
+    worlds.land(store, transactions, worlds.labels(transactions.clear()))
+    return store
+
+
 def test_a_range_equals_its_days_computed_alone(landed: ObjectStore) -> None:
     first = LAST - timedelta(days=4)
     at_once = compute_features(landed, first, LAST)
@@ -54,27 +61,30 @@ def test_what_became_known_after_a_day_leaves_its_features_alone(landed: ObjectS
     assert after.equals(before)
 
 
-def test_a_day_that_became_empty_loses_its_features(landed: ObjectStore) -> None:
-    compute_card_activity(landed, LAST, LAST)
-    payments = DailyTable(landed, TRANSACTIONS)
-    payments.write(LAST, payments.read(LAST, LAST).clear())
-    assert compute_card_activity(landed, LAST, LAST).rows_by_day == {LAST: 0}
-    remaining = DailyTable(landed, CARD_ACTIVITY).read_day(LAST)
+def test_a_day_that_became_empty_loses_its_features(three_days: ObjectStore) -> None:
+    day = worlds.FIRST_DAY + timedelta(days=2)
+    assert compute_card_activity(three_days, day, day).rows > 0
+    payments = DailyTable(three_days, TRANSACTIONS)
+    payments.write(day, payments.read(day, day).clear())
+    assert compute_card_activity(three_days, day, day).rows_by_day == {day: 0}
+    remaining = DailyTable(three_days, CARD_ACTIVITY).read_day(day)
     assert remaining is not None
     assert remaining.is_empty()
 
 
-def test_days_that_were_never_ingested_are_named(landed: ObjectStore) -> None:
-    report = compute_card_activity(landed, LAST, LAST + timedelta(days=1))
-    assert report.missing_days == (LAST + timedelta(days=1),)
+def test_days_that_were_never_ingested_are_named(three_days: ObjectStore) -> None:
+    day = worlds.FIRST_DAY + timedelta(days=2)
+    report = compute_card_activity(three_days, day, day + timedelta(days=1))
+    assert report.missing_days == (day + timedelta(days=1),)
     with pytest.raises(FeatureError, match="Ingest these days first"):
-        compute_card_activity(landed, date(2030, 1, 1), date(2030, 1, 2))
+        compute_card_activity(three_days, date(2030, 1, 1), date(2030, 1, 2))
 
 
 def test_risk_without_any_label_is_zero(store: ObjectStore) -> None:
-    transactions = worlds.payments(days=12, per_day=5)
+    transactions = worlds.payments(days=9, per_day=5)
     worlds.land(store, transactions, worlds.labels(transactions.clear()))
-    compute_features(store, worlds.FIRST_DAY, worlds.FIRST_DAY + timedelta(days=11))
-    risk = DailyTable(store, TERMINAL_RISK).read(worlds.FIRST_DAY, worlds.FIRST_DAY + timedelta(days=11))
+    last = worlds.FIRST_DAY + timedelta(days=8)
+    compute_features(store, last, last)
+    risk = DailyTable(store, TERMINAL_RISK).read(last, last)
     assert risk.select(pl.col("terminal_fraud_rate_30d").sum()).item() == 0
     assert risk["terminal_tx_count_30d"].sum() > 0

@@ -50,7 +50,7 @@ def _labels(drawn: list[tuple], payments: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(_PAYMENT, max_size=25), st.lists(_LABEL, max_size=30), st.sampled_from([3, 1_000]))
 def test_every_aggregate_equals_the_reference(drawn: list[tuple], known: list[tuple], max_rows: int) -> None:
     payments = _payments(drawn)
@@ -62,7 +62,7 @@ def test_every_aggregate_equals_the_reference(drawn: list[tuple], known: list[tu
         assert differing(computed[name].to_list(), [row[name] for row in expected]) == [], name
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(_PAYMENT, min_size=1, max_size=25), st.sampled_from(["Europe/Brussels", "Asia/Kathmandu", "UTC"]))
 def test_a_time_zone_moves_no_window(drawn: list[tuple], zone: str) -> None:
     payments = _payments(drawn)
