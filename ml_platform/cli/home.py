@@ -1,7 +1,7 @@
 """The platform's home directory: where it is, whether it can be used, and what a new one is given.
 
-Everything that must survive a restart lives below it. Files that a person may edit are written once and
-never overwritten.
+Everything that must survive a restart lives below it. What a person may have edited is never overwritten; a
+``dagster.yaml`` of an earlier version is given the sections that it lacks, at its end.
 """
 
 import fcntl
@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
+import yaml  # type: ignore[import-untyped]
+
+from ml_platform.cli.console import out
 from ml_platform.core.clock import utc_now
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import DEFAULT_HOME, Settings
@@ -23,7 +26,7 @@ MIN_FREE_BYTES = 1_000_000_000
 HISTORY_DAYS = 126
 
 DAGSTER_YAML = """\
-# Dagster's instance. Written once by ml-platform; yours to change afterwards.
+# Dagster's instance. Written by ml-platform, which adds sections that are new to it; yours to change.
 telemetry:
   enabled: false
 # No sign-up dialogue over the UI.
@@ -79,6 +82,10 @@ retention:
       failure: 30
       success: 30
 """
+SECTIONS_SINCE = ("run_launcher", "run_retries")
+"""Sections of ``dagster.yaml`` that homes of the first version lack."""
+SECTIONS_ARE_THERE = "# ml-platform: sections of version 2"
+"""Ends a file that was given them: who deletes one afterwards means it."""
 
 
 class AlreadyRunningError(ConfigurationError):
@@ -156,8 +163,38 @@ def prepare_home() -> Settings:
     )
     settings = Settings.load()
     settings.dagster_home.mkdir(exist_ok=True)
-    _write_if_absent(settings.dagster_home / "dagster.yaml", DAGSTER_YAML)
+    instance = settings.dagster_home / "dagster.yaml"
+    _write_if_absent(instance, f"{DAGSTER_YAML}\n{SECTIONS_ARE_THERE}\n")
+    if added := add_sections(instance):
+        out.print(
+            f"Added to {instance}: {' and '.join(added)}, so that runs whose process was killed are launched again. "
+            f"Nothing else in it was changed; delete a section to do without it."
+        )
     return settings
+
+
+def add_sections(path: Path) -> tuple[str, ...]:
+    """Give a ``dagster.yaml`` of an earlier version what it lacks; return the sections that were added.
+
+    The text is kept as it is and the sections follow it, once: comments stay, and what is deleted later stays away.
+
+    Raises:
+        ConfigurationError: When the file cannot be read as YAML.
+    """
+    text = path.read_text()
+    if SECTIONS_ARE_THERE in text:
+        return ()
+    try:
+        present = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is no YAML: {error}. Mend it, or delete it to be given a new one.") from error
+    if not isinstance(present, dict):
+        raise ConfigurationError(f"{path} holds no sections. Mend it, or delete it to be given a new one.")
+    added = tuple(name for name in SECTIONS_SINCE if name not in present)
+    sections = yaml.safe_load(DAGSTER_YAML)
+    new = "".join(yaml.safe_dump({name: sections[name]}, sort_keys=False) for name in added)
+    _write(path, f"{text.rstrip()}\n\n{SECTIONS_ARE_THERE}\n{new}")
+    return added
 
 
 @contextmanager
@@ -183,8 +220,11 @@ def only_one(home: Path, purpose: str) -> Iterator[None]:
 
 def _write_if_absent(path: Path, content: str) -> None:
     """Write a file whole or not at all: a half-written one would be kept for ever."""
-    if path.exists():
-        return
+    if not path.exists():
+        _write(path, content)
+
+
+def _write(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_text(content)

@@ -86,7 +86,7 @@ def logs(
 
 
 @fault.command("add")
-def fault_add(
+def fault_add(  # noqa: PLR0913 - the options of one command
     kind: Annotated[str, typer.Argument(help="What goes wrong; `fault list` names the kinds.")],
     target: Annotated[str, typer.Option(help="Pattern of names, e.g. CreateTrainingJob or my-endpoint.")] = "*",
     times: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
@@ -96,16 +96,20 @@ def fault_add(
     seconds: Annotated[float | None, typer.Option(help="How slow.")] = None,
     status: Annotated[int | None, typer.Option(help="HTTP status of an error.")] = None,
     message: Annotated[str | None, typer.Option(help="What a failing model says.")] = None,
+    state: Annotated[str | None, typer.Option(help="Where a hold keeps a job or server, e.g. Uploading.")] = None,
 ) -> None:
     """Let something go wrong.
 
     Examples: [cyan]ml-platform local fault add throttling --target CreateTrainingJob --times 3[/cyan]
     [cyan]ml-platform local fault add error-response --target my-endpoint --always --share 0.2[/cyan]
+    [cyan]ml-platform local fault add hold --target my-job --state Uploading[/cyan] and, to let it go on,
+    [cyan]ml-platform local fault clear[/cyan]
     """
     from ml_platform.cli.local_faults import run_add
 
-    parameters = {"share": share, "seconds": seconds, "status": status, "message": message}
-    run_add(kind, target, None if always else times, parameters)
+    parameters = {"share": share, "seconds": seconds, "status": status, "message": message, "state": state}
+    # A hold lasts until it is cleared, however often it is looked at: a number would say what is not so.
+    run_add(kind, target, None if always or kind == "hold" else times, parameters)
 
 
 @fault.command("list")

@@ -20,6 +20,7 @@ from ml_platform.cli.home import (
     prepare_home,
 )
 from ml_platform.core.errors import ConfigurationError
+from ml_platform.resources.run_launcher import LocalRunLauncher
 
 
 def test_the_history_starts_on_a_monday_and_the_demo_ends_in_the_past() -> None:
@@ -42,11 +43,55 @@ def test_a_new_home_gets_its_files_and_dagster_accepts_them(home: Path) -> None:
 
 def test_a_persons_changes_are_kept(home: Path) -> None:
     settings = prepare_home()
-    changed = yaml.safe_dump({"telemetry": {"enabled": True}})
-    (settings.dagster_home / "dagster.yaml").write_text(changed)
+    path = settings.dagster_home / "dagster.yaml"
+    changed = path.read_text().replace("max_retries: 2", "max_retries: 9").replace("enabled: false", "enabled: true")
+    path.write_text(changed)
     (home / "platform.env").write_text("ML_PLATFORM_HISTORY_START=2025-01-06\n")
     assert prepare_home().history_start == date(2025, 1, 6)
-    assert (settings.dagster_home / "dagster.yaml").read_text() == changed
+    assert path.read_text() == changed
+
+
+def earlier(home: Path, text: str) -> Path:
+    """A home whose ``dagster.yaml`` an earlier version wrote."""
+    path = prepare_home().dagster_home / "dagster.yaml"
+    path.write_text(text)
+    assert path.is_relative_to(home)
+    return path
+
+
+def test_a_home_of_an_earlier_version_gets_the_new_sections_once_and_is_told(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = "# mine\nrun_monitoring:\n  enabled: true # as I like it\n"
+    path = earlier(home, before)
+    prepare_home()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "run_launcher and run_retries" in said
+    after = path.read_text()
+    assert after.startswith(before)
+    with DagsterInstance.from_config(str(path.parent)) as instance:
+        assert isinstance(instance.run_launcher, LocalRunLauncher)
+        assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (True, 2)
+    path.write_text(after[: after.index("run_retries")])
+    prepare_home()
+    assert "run_retries" not in path.read_text()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_section_of_ones_own_is_not_given_a_second_time(home: Path) -> None:
+    path = earlier(home, "run_retries:\n  enabled: false\n")
+    prepare_home()
+    told = yaml.safe_load(path.read_text())
+    assert told["run_retries"] == {"enabled": False}
+    assert told["run_launcher"]["class"] == "LocalRunLauncher"
+
+
+@pytest.mark.parametrize("text", ["run_retries: [", "- a list\n"])
+def test_a_file_that_dagster_could_not_read_is_told_and_left_as_it_is(home: Path, text: str) -> None:
+    path = earlier(home, text)
+    with pytest.raises(ConfigurationError, match=r"dagster\.yaml"):
+        prepare_home()
+    assert path.read_text() == text
 
 
 def test_without_a_choice_the_home_is_in_the_checkout_whatever_the_directory(

@@ -66,7 +66,11 @@ def test_up_use_break_reset_and_down(settings: Settings, tmp_path: Path) -> None
     waiting = json.loads(local("fault", "list", "--json").output)["faults"]
     assert [(fault["target"], fault["times"]) for fault in waiting] == [("ListModels", None)]
     assert "throttling" in local("fault", "list").output
-    assert local("fault", "clear").output == "Removed: 1\n"
+    assert "a hold has a `state`" in local("fault", "add", "hold", "--target", "my-job").output
+    assert local("fault", "add", "hold", "--target", "my-job", "--state", "Uploading").exit_code == 0
+    held = json.loads(local("fault", "list", "--json").output)["faults"][-1]
+    assert (held["kind"], held["times"], held["parameters"]) == ("hold", None, {"state": "Uploading"})
+    assert local("fault", "clear").output == "Removed: 2\n"
     assert "start" in local("logs", "--lines", "200").output.lower()
     assert local("reset", "--yes").exit_code == 0
     assert is_running(settings.home, stand_in(settings))
