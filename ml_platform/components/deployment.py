@@ -4,7 +4,9 @@ from typing import Any
 
 import dagster as dg
 
+from ml_platform.components.origin import declared_by
 from ml_platform.components.settings import ModelSettings
+from ml_platform.resources.lineage import keep_deployment
 from ml_platform.resources.sagemaker import SageMaker
 
 
@@ -37,8 +39,9 @@ def build_live_endpoint(model: ModelSettings, model_package: dg.AssetsDefinition
         if config.roll_back_version is not None:
             sagemaker.roll_back(model.name, version=config.roll_back_version, by=config.by, reason=config.reason)
             rolled_back = {"rolled_back_version": config.roll_back_version, "rolled_back_because": config.reason}
-        live = sagemaker.deploy(model.name, model.rollout, on_progress=context.log.info)
+        live = sagemaker.deploy(model.name, model.rollout, context.log.info, declared_by(model).policies)
         sagemaker.manifests(model.name).write("live_endpoint", live)
+        keep_deployment(sagemaker.store, model.name, live)
         return dg.MaterializeResult(
             metadata={
                 "version": live.version,

@@ -4,13 +4,18 @@ import dagster as dg
 
 from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import link, numbers
+from ml_platform.components.origin import declared_by, origin_of_candidate
 from ml_platform.components.settings import ModelSettings
+from ml_platform.core.clock import utc_now
+from ml_platform.resources.feature_store import FeatureStore
+from ml_platform.resources.governance import CARD_PAGE, DEPENDENCIES
 from ml_platform.resources.model_evaluator import ModelEvaluator
 from ml_platform.resources.sagemaker import SageMaker
 
 
 def build_model_package(model: ModelSettings, evaluation_report: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """Return the asset ``model_package``."""
+    declared = declared_by(model)
 
     @dg.asset(
         key=[model.name, "model_package"],
@@ -19,16 +24,26 @@ def build_model_package(model: ModelSettings, evaluation_report: dg.AssetsDefini
         kinds={"sagemaker"},
         owners=[model.owner],
         tags={"model": model.name},
+        # The command line holds evidence against the policies that are declared now.
+        metadata={"policies": dg.MetadataValue.json(dict(declared.policies))},
         automation_condition=when_upstream_is_good(),
         description="The candidate in the model registry, with its evidence and lineage; pending until approved.",
     )
-    def model_package(sagemaker: SageMaker, model_evaluator: ModelEvaluator) -> dg.MaterializeResult:
+    def model_package(
+        context: dg.AssetExecutionContext,
+        feature_store: FeatureStore,
+        sagemaker: SageMaker,
+        model_evaluator: ModelEvaluator,
+    ) -> dg.MaterializeResult:
         evidence = model_evaluator.evidence(model.name)
-        manifests = sagemaker.manifests(model.name)
         package = sagemaker.register(
-            evidence, sagemaker.candidate(model.name), manifests.store.uri(manifests.key("evaluation_report"))
+            evidence,
+            sagemaker.candidate(model.name),
+            feature_store.training_set(model.name),
+            declared,
+            origin_of_candidate(context, model.name, sagemaker.settings, utc_now()),
         )
-        manifests.write("model_package", package)
+        sagemaker.manifests(model.name).write("model_package", package)
         return dg.MaterializeResult(
             metadata={
                 "version": package.version,
@@ -36,6 +51,8 @@ def build_model_package(model: ModelSettings, evaluation_report: dg.AssetsDefini
                 **numbers(evidence.figures()),
                 "arn": package.arn,
                 "address": link(package.artifact_uri),
+                "model_card": link(package.properties[CARD_PAGE]),
+                "dependency_list": link(package.properties[DEPENDENCIES]),
             }
         )
 

@@ -1,6 +1,6 @@
 """SageMaker as the graph uses it: train, register, deploy, score a batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -8,9 +8,11 @@ import dagster as dg
 
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.core import names
-from ml_platform.core.errors import MLPlatformError
+from ml_platform.core.clock import utc_now
 from ml_platform.core.settings import Settings
+from ml_platform.resources.governance import acting_person
 from ml_platform.resources.platform import PlatformResource
+from ml_platform.resources.registration import NotPromotableError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,14 +29,12 @@ if TYPE_CHECKING:
     from ml_platform.modeling.hyperparameters import HyperParameters
     from ml_platform.modeling.serving_cost import ServingCost
     from ml_platform.registry.lookup import LivePackage
+    from ml_platform.resources.governance import Governance
+    from ml_platform.resources.package_dossier import Declared, Origin
     from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient, PipesSageMakerInvocation
     from ml_platform.training.run import Candidate, TrainingInputs
     from ml_platform.training.search import SearchResult
     from ml_platform.training.search_space import SearchBudget, SearchSpace
-
-
-class NotPromotableError(MLPlatformError):
-    """The evidence does not allow what was asked for."""
 
 
 class SageMaker(PlatformResource):
@@ -167,38 +167,26 @@ class SageMaker(PlatformResource):
             prices=prices(settings.prices_file),
         )
 
-    def register(self, evidence: "PromotionEvidence", candidate: "Candidate", report_uri: str) -> ModelPackage:
-        """Register a candidate that passed the gate.
+    def register(
+        self,
+        evidence: "PromotionEvidence",
+        candidate: "Candidate",
+        training_set: "TrainingSetManifest",
+        declared: "Declared",
+        origin: "Origin",
+    ) -> ModelPackage:
+        """Register a candidate that passed the gate; raises like ``registration.register``."""
+        from ml_platform.resources import registration
 
-        Raises:
-            NotPromotableError: When the evidence is about another candidate, or speaks against this one.
-        """
-        from ml_platform.registry.model_package import Submission, register
-
-        if evidence.candidate_fingerprint != candidate.fingerprint:
-            raise NotPromotableError(
-                f"The evaluation report is about {evidence.candidate_fingerprint[:12]}, the candidate is "
-                f"{candidate.fingerprint[:12]}. Materialize {candidate.model}/evaluation_report for this candidate."
-            )
-        if not evidence.verdict.passed:
-            raise NotPromotableError(
-                f"The promotion gate stopped {candidate.fingerprint[:12]}: {'; '.join(evidence.failures)}."
-            )
-        headline = ("average_precision", "roc_auc", "card_precision_at_100", "calibration_error")
-        figures = {name: getattr(evidence.challenger, name) for name in headline}
-        return register(
-            self.settings,
-            Submission(
-                model=candidate.model,
-                artifact_uri=candidate.artifact_uri,
-                fingerprint=candidate.fingerprint,
-                training_job=candidate.job_name,
-                training_set_fingerprint=candidate.training_set_fingerprint,
-                report_uri=report_uri,
-                metrics={name: value for name, value in figures.items() if value is not None},
-            ),
-            approve_because="passed the promotion gate" if self.settings.approve_by_gate else None,
+        return registration.register(
+            self.governance(candidate.model), evidence, candidate, training_set, declared, origin
         )
+
+    def governance(self, model: str) -> "Governance":
+        """Return the governance of a model's packages."""
+        from ml_platform.resources.governance import Governance
+
+        return Governance(self.settings, model)
 
     def candidate(self, model: str) -> "Candidate":
         """Return the model's candidate, as its asset left it."""
@@ -222,11 +210,24 @@ class SageMaker(PlatformResource):
 
         return lookup.live_package(self.settings.region, names.endpoint(model))
 
-    def deploy(self, model: str, policy: "RolloutPolicy", on_progress: Callable[[str], None]) -> "LiveEndpoint":
+    def deploy(
+        self,
+        model: str,
+        policy: "RolloutPolicy",
+        on_progress: Callable[[str], None],
+        policies: Mapping[str, str] | None = None,
+    ) -> "LiveEndpoint":
         """Make the endpoint serve the newest approved package.
+
+        Args:
+            model: The model.
+            policy: How carefully.
+            on_progress: Told what happens.
+            policies: Fingerprints of the policies declared now; an approval on others is void.
 
         Raises:
             NotPromotableError: When no package is approved.
+            StaleEvidenceError: When the approval expired, or its evidence is stale.
         """
         from ml_platform.deployment import rollout
 
@@ -235,7 +236,13 @@ class SageMaker(PlatformResource):
             raise NotPromotableError(
                 f"No package of {model} is approved. Look at its evidence, then `ml-platform approve {model}`."
             )
-        return rollout.deploy(self.settings, model, package, policy, on_progress=on_progress)
+        governance = self.governance(model)
+        serving = self.live_package(model)
+        if serving is None or serving.package.arn != package.arn:
+            governance.require_deployable(package, policies, at=utc_now())
+        live = rollout.deploy(self.settings, model, package, policy, on_progress=on_progress)
+        governance.record_deployment(package, by=acting_person(self.settings), changed=live.changed, at=utc_now())
+        return live
 
     def roll_back(self, model: str, *, version: int | None, by: str, reason: str) -> "RollbackPlan":
         """Reject the live version, so that ``deploy`` brings the approved one before it; safe to repeat.
@@ -256,6 +263,7 @@ class SageMaker(PlatformResource):
         packages = lookup.list_packages(self.settings.region, names.model_package_group(model))
         plan = plan_rollback(packages, live.package if live else None, version)
         apply_rollback(self.settings.region, plan, by=by, reason=reason)
+        self.governance(model).trail.append("rollback", plan.leaves, by=by, reason=reason, at=utc_now())
         return plan
 
     def score_batch(
