@@ -28,8 +28,6 @@ from ml_platform.registry import lookup, model_package
 from ml_platform.scoring.transaction import Scorer
 
 MODEL = "card_fraud"
-THIRD_SEED = 12
-"""Another seed than the declared one gives another model on the same data, about as good."""
 DAILY_ASSETS = tuple(key.to_user_string() for key in payments.DAILY)
 
 
@@ -70,10 +68,10 @@ class Story:
             self.monitor()
         with self.narrator.stage("retraining", "The sensor launches retraining; the gate compares with the champion"):
             self.retrain()
-        with self.narrator.stage("second_deployment", "The challenger goes live under a steady client"):
-            self.deploy_under_traffic(live_from)
-        with self.narrator.stage("bad_rollout", "A third model passes the gate, but its server fails under traffic"):
+        with self.narrator.stage("bad_rollout", "The challenger is approved, but its server fails under traffic"):
             self.survive_bad_rollout(live_from)
+        with self.narrator.stage("second_deployment", "Repaired, the challenger goes live under a steady client"):
+            self.deploy_under_traffic(live_from)
         self.facts.requests_sent, self.facts.requests_failed = self.tally.sent, self.tally.failed
         self.expect(not self.tally.failed, f"{self.tally.failed} requests failed: {'; '.join(self.tally.errors)}")
 
@@ -116,16 +114,25 @@ class Story:
 
     def approve_and_deploy(self) -> None:
         """Approve the pending package as a reviewer would, and tick the sensor that deploys."""
+        approved = self.approve()
+        runs, skipped = self.runs.tick("approved_package_goes_live")
+        self.expect(len(runs) == 1, f"The approval sensor launched {len(runs)} runs ({skipped}).")
+        self.expect_live(approved)
+
+    def approve(self) -> str:
+        """Approve the pending package as a reviewer would, and return its ARN."""
         region = self.settings.region
         pending = lookup.list_packages(region, names.model_package_group(MODEL), model_packages.PENDING)
         self.expect(bool(pending), "No package waits for approval.")
         model_package.approve(
             region, pending[0].arn, by="demo", reason="passed the gate; approved by the demo's reviewer"
         )
-        runs, skipped = self.runs.tick("approved_package_goes_live")
-        self.expect(len(runs) == 1, f"The approval sensor launched {len(runs)} runs ({skipped}).")
-        live = lookup.live_package(region, names.endpoint(MODEL))
-        if live is None or live.package.arn != pending[0].arn:
+        return pending[0].arn
+
+    def expect_live(self, package_arn: str) -> None:
+        """Raise unless the endpoint serves a package."""
+        live = lookup.live_package(self.settings.region, names.endpoint(MODEL))
+        if live is None or live.package.arn != package_arn:
             raise DemoError("The endpoint does not serve the approved package.")
         self.facts.live_model_package = live.package.arn
         self.narrator.say(f"endpoint {live.endpoint} serves version {live.package.version}")
@@ -186,16 +193,10 @@ class Story:
         self.expect(not runs[0].blocked_by(), f"The challenger did not pass: {'; '.join(evidence.failures)}.")
 
     def survive_bad_rollout(self, day: int) -> None:
-        """Roll out a package whose server answers with errors: the canary's alarm must bring the champion back."""
-        region, champion = self.settings.region, self.facts.live_model_package
-        run = self.runs.materialize(
-            self.stage_keys(TRAINING_STAGE[1:]), ops={f"{MODEL}__model_candidate": {"config": {"seed": THIRD_SEED}}}
-        )
-        evidence = self.manifests.read("evaluation_report", PromotionEvidence)
-        self.expect(not run.blocked_by(), f"The third model did not pass the gate: {'; '.join(evidence.failures)}.")
+        """Roll out the challenger while its server answers with errors: the canary's alarm must bring v1 back."""
+        region, champion, endpoint = self.settings.region, self.facts.live_model_package, names.endpoint(MODEL)
+        self.approve()
         package = self.manifests.read("model_package", ModelPackage)
-        model_package.approve(region, package.arn, by="demo", reason="passed the gate; its server is about to fail")
-        endpoint = names.endpoint(MODEL)
         fault = add_fault("error-response", f"{endpoint}/{endpoint}-v{package.version}-*", {"status": 500})
         (features,) = features_of_day(self.settings, self.day(day), 1)
         tally = Tally()
@@ -210,16 +211,17 @@ class Story:
         self.expect(live is not None and live.package.arn == champion, "The bad rollout did not come back.")
         self.expect(bool(self.facts.rollback_reason), "The deployment claims success although it was rolled back.")
         self.expect(tally.failed > 0, "The bad server was never asked, so nothing was proven.")
-        model_package.reject(region, package.arn, by="demo", reason="its server failed under traffic")
         self.facts.rollout_rolled_back = True
         self.facts.requests_failed_by_bad_variant = tally.failed
         self.narrator.say(f"{tally.failed} of {tally.sent} requests failed before the alarm brought the champion back")
         self.narrator.say(f"the platform says: {self.facts.rollback_reason}")
 
     def deploy_under_traffic(self, day: int) -> None:
-        """Swap the model while a client sends without pause."""
+        """Swap the model while a client sends without pause. After a failed rollout a person asks for the next one."""
         sent_before = self.tally.sent
+        package = self.manifests.read("model_package", ModelPackage)
         (features,) = features_of_day(self.settings, self.day(day), 1)
         with steady_client(self.scorer, features, self.tally):
-            self.approve_and_deploy()
+            self.runs.materialize([f"{MODEL}/live_endpoint"])
+        self.expect_live(package.arn)
         self.narrator.say(f"{self.tally.sent - sent_before} requests during the swap, {self.tally.failed} failed")
