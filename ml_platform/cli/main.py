@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import threading
+from datetime import datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Annotated, Any
@@ -155,6 +156,40 @@ def score(
 
 
 @app.command()
+def explain(
+    decision_id: Annotated[str, typer.Argument(help="Transaction id of the decision.")],
+    model: Annotated[str, typer.Option(help="Whose decision.")] = "card_fraud",
+    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day it was made: reads less.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show where a decision comes from: score, reasons, features, policy, package, approver, training set.
+
+    Example: [cyan]ml-platform explain tx-00001234[/cyan]   [cyan]ml-platform explain tx-00001234 --json[/cyan]
+    """
+    from ml_platform.cli.explain import run_explain
+
+    run_explain(decision_id, model, on, as_json=as_json)
+
+
+@app.command()
+def impact(
+    table: Annotated[str, typer.Argument(help="payments/transactions or payments/fraud_labels.")],
+    day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="Day of the table.")],
+    model: Annotated[str | None, typer.Option(help="Only this model. Default: all.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what a day of source data went into: features, training sets, models, endpoints, decisions, batches.
+
+    Example: [cyan]ml-platform impact payments/transactions 2026-02-03[/cyan]
+    """
+    from ml_platform.cli.impact import run_impact
+
+    run_impact(table, day, model, as_json=as_json)
+
+
+@app.command()
 def stream(
     log: Annotated[Path | None, typer.Option(help="SQLite log of events. Default: stream/events.db.")] = None,
     kinesis: Annotated[str | None, typer.Option(help="Fill the log from this Kinesis stream.")] = None,
@@ -211,6 +246,39 @@ def rollback(
     from ml_platform.cli.rollback import run_rollback
 
     run_rollback(model, version, reason=reason, yes=yes)
+
+
+@app.command()
+def refit(
+    model: Model,
+    *,
+    version: Annotated[int | None, typer.Option(help="Package version. Default: the newest.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Fit a registered model again, from its manifest, and compare the bytes. Ends with 1 when they differ.
+
+    Example: [cyan]ml-platform refit card_fraud --version 3[/cyan]
+    """
+    from ml_platform.cli.refit import run_refit
+
+    raise typer.Exit(run_refit(model, version, as_json=as_json))
+
+
+@app.command()
+def compare(
+    model: Model,
+    before: Annotated[int, typer.Argument(help="Package version.")],
+    after: Annotated[int, typer.Argument(help="The other version.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what changed between two versions: data, specification, parameters, code, libraries, figures.
+
+    Example: [cyan]ml-platform compare card_fraud 2 3[/cyan]
+    """
+    from ml_platform.cli.compare import run_compare
+
+    run_compare(model, before, after, as_json=as_json)
 
 
 @app.command()

@@ -1,0 +1,39 @@
+"""``ml-platform refit``: fit a registered model again from its manifest and compare the bytes."""
+
+import json
+
+from ml_platform.cli.console import out, progress
+from ml_platform.cli.known_models import require_model
+from ml_platform.cli.package_versions import package_of
+from ml_platform.cli.services import attached
+from ml_platform.core.settings import Settings
+
+
+def run_refit(model: str, version: int | None, *, as_json: bool) -> int:
+    """Fit again, say whether it is the same model and why not; return the process's exit code.
+
+    Raises:
+        ConfigurationError: When there is no such model or version.
+    """
+    from ml_platform.aws.objects import ObjectStore
+    from ml_platform.training.refit import refit
+
+    require_model(model)
+    with attached(Settings.load()):
+        settings = Settings.load()
+        package = package_of(settings, model, version)
+        progress(f"Fitting version {package.version} of {model} again, in a process of its own")
+        done = refit(ObjectStore.from_settings(settings), model, package.artifact_uri)
+    if as_json:
+        document = {**done.model_dump(mode="json"), "version": package.version, "identical": done.identical}
+        out.print_json(json.dumps(document))
+    elif done.identical:
+        out.print(f"Version {package.version} of {model}: same inputs, [bold]same bytes[/bold].")
+        for difference in done.differences:
+            out.print(f"  although {difference}", markup=False, soft_wrap=True)
+    else:
+        verdict = "is another model" if done.refitted else "cannot be fitted again"
+        out.print(f"Version {package.version} of {model} [bold]{verdict}[/bold]:")
+        for reason in done.failures:
+            out.print(f"  - {reason}", markup=False, soft_wrap=True)
+    return 0 if done.identical else 1

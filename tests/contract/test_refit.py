@@ -1,0 +1,203 @@
+"""A registered model is fitted again from its manifest, to the byte; and two versions say in what they differ."""
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from ml_platform.aws import clients
+from ml_platform.aws.model_packages import ModelPackage
+from ml_platform.aws.objects import ObjectStore
+from ml_platform.cli import known_models
+from ml_platform.cli.main import app
+from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_parts
+from ml_platform.core.settings import Settings
+from ml_platform.modeling.contract import CODE_CHANNEL
+from ml_platform.modeling.hyperparameters import HyperParameters
+from ml_platform.registry.model_package import Submission, register
+from ml_platform.training import refit_inputs
+from ml_platform.training.code import store_code
+from ml_platform.training.refit import Refit, refit
+from ml_platform.training.run import TrainingInputs, train
+from tests.contract.test_search_on_stand_in import FEATURES, some_days
+
+MODEL = "refitted"
+CODE = """\
+def fit(rows, hyperparameters):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(**hyperparameters.model_parameters))
+    return model.fit(rows.matrix, rows.labels, logisticregression__sample_weight=rows.weights)
+"""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Two versions of one model: LightGBM on five days, scikit-learn on seven."""
+
+    settings: Settings
+    store: ObjectStore
+    packages: tuple[ModelPackage, ModelPackage]
+
+    def refit(self, number: int) -> Refit:
+        return refit(self.store, MODEL, self.packages[number].artifact_uri)
+
+
+def put_training_set(store: ObjectStore, days: int) -> tuple[str, dict[str, str]]:
+    """Write a training set in the form of ``features.offline``; return its fingerprint and channels."""
+    splits = {"train": some_days(1, days), "validation": some_days(2, 2), "holdout": some_days(3, 2)}
+    contents = {}
+    for name, frame in splits.items():
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer)
+        contents[name] = buffer.getvalue()
+    fingerprints = {
+        "data": fingerprint_parts({name: fingerprint_bytes(content) for name, content in contents.items()}),
+        "code": "c" * 64,
+    }
+    fingerprint = fingerprint_parts(fingerprints)
+    prefix = f"models/{MODEL}/training-sets/{fingerprint}/"
+    described = {}
+    for name, content in contents.items():
+        store.put(f"{prefix}{name}/part-0.parquet", content)
+        described[name] = {"uri": store.uri(f"{prefix}{name}/"), "rows": splits[name].height}
+    document = {"splits": described, "spec": {"train_days": days, "as_of": "x"}, "fingerprints": fingerprints}
+    store.put_json(f"{prefix}manifest.json", document)
+    return fingerprint, {name: described[name]["uri"] for name in ("train", "validation")}
+
+
+def put_package(
+    settings: Settings, store: ObjectStore, days: int, code: Path | None, **parameters: Any
+) -> ModelPackage:
+    """Fit by a real job on the stand-in, and register."""
+    fingerprint, channels = put_training_set(store, days)
+    hyperparameters = HyperParameters(features=FEATURES, fingerprint="unset", half_life_days=30, **parameters)
+    if code is not None:
+        stored = store_code(store, MODEL, code)
+        channels[CODE_CHANNEL] = stored.uri
+        hyperparameters = hyperparameters.model_copy(update={"code": stored.digest})
+    candidate = train(settings, store, TrainingInputs(MODEL, channels, fingerprint, hyperparameters))
+    return register(
+        settings,
+        Submission(
+            model=MODEL,
+            artifact_uri=candidate.artifact_uri,
+            fingerprint=candidate.fingerprint,
+            training_job=candidate.job_name,
+            training_set_fingerprint=fingerprint,
+            report_uri="s3://reports/1.json",
+            metrics={"average_precision": 0.5 + days / 100},
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def registry(ground_services: str, stand_in: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    folder = tmp_path_factory.mktemp("models")
+    (folder / MODEL).mkdir()
+    (folder / MODEL / "defs.yaml").touch()
+    code = folder / MODEL / "pipeline.py"
+    code.write_text(CODE)
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        environment = {
+            "AWS_ENDPOINT_URL": ground_services,
+            "AWS_ENDPOINT_URL_SAGEMAKER": stand_in,
+            "ML_PLATFORM_HOME": str(home),
+            "ML_PLATFORM_BUCKET": f"test-{os.urandom(6).hex()}",
+            "ML_PLATFORM_POLL_SECONDS": "0.1",
+        }
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(known_models, "FOLDER", folder)
+        clients.forget_clients()
+        settings = Settings.load()
+        store = ObjectStore.from_settings(settings)
+        store.ensure_bucket()
+        first = put_package(settings, store, 5, None, model_parameters={"num_iterations": 15})
+        second = put_package(settings, store, 7, code, model_parameters={"C": 0.5}, positive_weight=2)
+        yield Registry(settings, store, (first, second))
+    clients.forget_clients()
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["lightgbm", "scikit-learn with code of its own"])
+def test_the_same_inputs_give_the_same_bytes(registry: Registry, number: int) -> None:
+    done = registry.refit(number)
+    assert done.identical
+    assert done.differences == ()
+
+
+def test_the_command_says_so_and_ends_well(registry: Registry) -> None:
+    version = str(registry.packages[0].version)
+    done = CliRunner().invoke(app, ["refit", MODEL, "--version", version])
+    assert done.exit_code == 0, done.output
+    assert "same inputs, same bytes" in done.output
+
+
+def test_another_library_is_named(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refit_inputs, "library_versions", lambda _kind: {"lightgbm": "9.9", "numpy": "2"})
+    assert any(line.endswith("here it is 9.9") for line in registry.refit(0).differences)
+
+
+def test_what_is_gone_is_named_and_nothing_is_fitted(registry: Registry) -> None:
+    code = next(key for key in registry.store.keys(f"models/{MODEL}/code/"))
+    content = registry.store.get(code)
+    registry.store.delete([code])
+    try:
+        done = registry.refit(1)
+    finally:
+        registry.store.put(code, content)
+    assert not done.refitted
+    assert "the training code is gone" in done.failures[0]
+
+
+def test_rows_that_were_altered_are_not_fitted(registry: Registry) -> None:
+    prefix = f"models/{MODEL}/training-sets/{registry.packages[0].properties['training_set_fingerprint']}/"
+    key = f"{prefix}train/part-0.parquet"
+    content = registry.store.get(key)
+    buffer = io.BytesIO()
+    pl.read_parquet(io.BytesIO(content)).with_columns(amount=pl.col("amount") + 1).write_parquet(buffer)
+    registry.store.put(key, buffer.getvalue())
+    try:
+        done = CliRunner().invoke(app, ["refit", MODEL, "--version", str(registry.packages[0].version), "--json"])
+    finally:
+        registry.store.put(key, content)
+    assert done.exit_code == 1
+    document = json.loads(done.stdout)
+    assert document["refitted"] is False
+    assert "altered" in document["differences"][0]
+
+
+def test_two_versions_say_in_what_they_differ(registry: Registry) -> None:
+    before, after = (str(package.version) for package in registry.packages)
+    done = CliRunner().invoke(app, ["compare", MODEL, before, after, "--json"])
+    assert done.exit_code == 0, done.output
+    found = {(each["part"], each["name"]): (each["before"], each["after"]) for each in json.loads(done.stdout)}
+    assert found[("spec", "train_days")] == ("5", "7")
+    assert found[("data", "train rows")] == ("600", "840")
+    assert found[("parameters", "C")] == ("none", "0.5")
+    assert found[("parameters", "positive_weight")] == ("none", "2.0")
+    assert found[("model", "kind")] == ("lightgbm", "scikit-learn")
+    assert found[("figures", "average_precision")] == ("0.5500", "0.5700")
+    assert found[("code", "own training code")][0] == "none"
+    assert not [name for part, name in found if part == "code" and name.endswith(".py")]
+
+
+def test_a_version_does_not_differ_from_itself(registry: Registry) -> None:
+    version = str(registry.packages[1].version)
+    done = CliRunner().invoke(app, ["compare", MODEL, version, version])
+    assert "the same in everything that is recorded" in done.output
+
+
+def test_the_code_of_both_versions_is_shown(registry: Registry) -> None:
+    done = CliRunner().invoke(app, ["compare", MODEL, *(str(package.version) for package in registry.packages)])
+    assert "+    from sklearn.linear_model import LogisticRegression" in done.output
