@@ -3,6 +3,7 @@
 Only requests that differ are asked about again; when all is well this is one point-in-time join.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
@@ -11,8 +12,9 @@ from ml_platform.aws.objects import ObjectStore
 from ml_platform.aws.tables import DailyTable
 from ml_platform.core.settings import Settings
 from ml_platform.features.offline.lookup import Lookup, point_in_time_features, references
+from ml_platform.features.skew.finished import Unknown, finished_without
 from ml_platform.features.skew.serving_record import rewritten_since
-from ml_platform.features.store import feature_store
+from ml_platform.features.store import feature_store, trained_as
 from ml_platform.features.tables import TRANSACTIONS
 
 if TYPE_CHECKING:
@@ -22,6 +24,14 @@ Hypothesis = Literal["late_data", "time_to_live", "missed_materialization"]
 
 DAYS_BEHIND = 7
 """A store that is further behind than this is found by its freshness long before."""
+
+
+_NEWEST = 5
+_DAYS_UNKNOWN = [Unknown(days=days) for days in range(DAYS_BEHIND + 1)]
+_PAYMENTS_UNKNOWN = [
+    *(Unknown(places=frozenset({place})) for place in range(1, _NEWEST + 1)),
+    *(Unknown(places=frozenset(range(1, place + 1))) for place in range(2, _NEWEST + 1)),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,9 @@ class Replay:
 
     def views(self) -> dict[str, str | None]:
         """Return the view of each feature, in the model's order; None for what the request itself brings."""
-        found = references(feature_store(self.settings), self.service, self.features)
+        feast = feature_store(self.settings)
+        # A service that finishes windows at request time has views without a table; its tables are what can be late.
+        found = references(feast, trained_as(feast, self.service), self.features)
         return {name: found[name].split(":")[0] if name in found else None for name in self.features}
 
     def offline(self, requests: "pl.DataFrame") -> "pl.DataFrame":
@@ -63,6 +75,8 @@ class Replay:
 
     def would_have_been(self, requests: "pl.DataFrame") -> "list[tuple[Hypothesis, pl.DataFrame]]":
         """Return what would have been served under each cause, the likeliest first."""
+        if self.lookup == "event":
+            return list(self._had_it_not_known(requests))
         import polars as pl
 
         lags = pl.DataFrame({"_behind": [timedelta(days=day) for day in range(1, DAYS_BEHIND + 1)]})
@@ -73,6 +87,18 @@ class Replay:
             ("time_to_live", self._asked(requests, ignore_time_to_live=True)),
             *(("missed_materialization", part) for part in behind.iter_slices(requests.height)),
         ]
+
+    def _had_it_not_known(self, requests: "pl.DataFrame") -> "Iterator[tuple[Hypothesis, pl.DataFrame]]":
+        """Yield what a service that finishes windows at request time would have served without what was unknown.
+
+        First whole days, as when a materialization was missed and nothing streamed; then payments that came later
+        than the next one of the same card or terminal. Where both would have served the same the store was behind.
+        """
+        all_known = self.offline(requests)
+        for unknown in (*_DAYS_UNKNOWN, *_PAYMENTS_UNKNOWN):
+            windows = finished_without(self.store, requests, unknown)
+            cause: Hypothesis = "missed_materialization" if unknown.places == frozenset() else "late_data"
+            yield cause, all_known.with_columns(windows.select(name for name in self.features if name in windows))
 
     def rewritten(self, requests: "pl.DataFrame") -> "dict[str, pl.Series]":
         """Return by view, of each request, whether the table's rows were rewritten since it was served."""

@@ -11,6 +11,7 @@ from ml_platform.aws.tables import DailyTable
 from ml_platform.core.clock import utc_now
 from ml_platform.features.online.materialization import materialize_online
 from ml_platform.features.online.reader import OnlineFeatures
+from ml_platform.features.skew.finished import Unknown, finished_without
 from ml_platform.features.skew.replay import Replay
 from ml_platform.features.skew.serving_record import ServingRecords, rewritten_since, write_record
 from ml_platform.features.tables import CARD_ACTIVITY, CARD_FEATURES, MODEL_FEATURES, TERMINAL_RISK
@@ -30,12 +31,12 @@ def last_day(world: World) -> pl.DataFrame:
     return world.transactions.filter(pl.col("event_time") >= world.end - timedelta(days=1))
 
 
-def served(world: World, home: Path, behind: int = 0) -> pl.DataFrame:
+def served(world: World, home: Path, behind: int = 0, service: str = "fraud_v1") -> pl.DataFrame:
     """What an online store that was filled up to the last day's morning, or days before, serves on that day."""
     settings = world.settings.model_copy(update={"home": home})
     materialize_online(settings, world.end - timedelta(days=1 + behind), days=1)
     payments = last_day(world)
-    features = OnlineFeatures(settings).read(
+    features = OnlineFeatures(settings, feature_service=service).read(
         [
             {
                 "customer_id": row["customer_id"],
@@ -189,3 +190,65 @@ def test_days_rewritten_by_other_definitions_are_not_late_data(world: World) -> 
     keep("other code")
     assert rewritten_since(world.store, [(later, midnight)])[TERMINAL_RISK] == [False]
     assert ServingRecords(world.store).in_force(datetime(2025, 1, 1, tzinfo=UTC)) is None
+
+
+@pytest.fixture(scope="module")
+def finished(world: World) -> Replay:
+    """The replay of a model whose windows are finished at request time."""
+    return Replay(world.settings, world.store, "fraud_v2", MODEL_FEATURES, "event")
+
+
+@pytest.fixture(scope="module")
+def exact(world: World, finished: Replay) -> pl.DataFrame:
+    """What a store that knows every event serves: the offline store's own values."""
+    payments = last_day(world).select("transaction_id", inference_time=pl.lit(utc_now()))
+    landed = finished.landed(payments.with_columns(amount=0.0))
+    return payments.hstack(finished.offline(landed).drop("transaction_id"))
+
+
+def test_windows_finished_at_request_time_have_no_skew_when_every_event_was_known(
+    finished: Replay, exact: pl.DataFrame
+) -> None:
+    report = proved(finished, exact)
+    assert report.verdict.passed, report.failures
+    assert report.compared == exact.height
+
+
+@pytest.mark.parametrize("behind", [0, 3])
+def test_a_store_that_only_knew_whole_days_is_behind_also_when_windows_are_finished_at_request_time(
+    world: World, finished: Replay, tmp_path: Path, behind: int
+) -> None:
+    report = proved(finished, served(world, tmp_path, behind, "fraud_v2"))
+    assert not report.verdict.passed
+    assert set(report.by_cause) == {"missed_materialization"}
+
+
+def test_an_event_that_came_late_is_named_also_when_windows_are_finished_at_request_time(
+    finished: Replay, exact: pl.DataFrame
+) -> None:
+    """Each card's second newest payment had not come yet; the newest had."""
+    landed = finished.landed(exact)
+    unaware = finished_without(finished.store, landed, Unknown(places=frozenset({2})))
+    report = proved(finished, exact.with_columns(unaware.select(CARD_FEATURES)))
+    assert not report.verdict.passed
+    assert set(report.by_cause) == {"late_data"}
+
+
+def test_days_rewritten_since_are_late_data_also_when_windows_are_finished_at_request_time(
+    world: World, finished: Replay, exact: pl.DataFrame
+) -> None:
+    write_record(world.store, world.end - timedelta(days=1), utc_now())
+    captured = exact.with_columns(pl.col("card_tx_count_7d") + 3, inference_time=pl.lit(utc_now()))
+    day = world.end.date() - timedelta(days=2)
+    table = DailyTable(world.store, CARD_ACTIVITY)
+    rows = table.read(day, day)
+    table.write(day, planted(rows, timedelta(0)))
+    try:
+        assert set(proved(finished, captured).by_cause) == {"late_data"}
+    finally:
+        table.write(day, rows)
+
+
+def test_a_fault_of_the_finishing_code_is_named_code(finished: Replay, exact: pl.DataFrame) -> None:
+    faulty = exact.with_columns(pl.col("card_amount_mean_7d") * 100, pl.col("is_night") * -1 + 1)
+    assert set(proved(finished, faulty).by_cause) == {"code"}
