@@ -6,6 +6,7 @@ from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import link, rows
 from ml_platform.components.settings import ModelSettings
 from ml_platform.resources.feature_store import FeatureStore
+from ml_platform.resources.lineage import keep_batch
 from ml_platform.resources.sagemaker import SageMaker
 
 
@@ -33,6 +34,7 @@ def build_batch_scores(model: ModelSettings, model_package: dg.AssetsDefinition)
             context, model.name, sagemaker.registered(model.name), frame, tuple(model.features)
         )
         sagemaker.manifests(model.name).write("batch_scores", scores)
+        keep_batch(sagemaker.store, scores, feature_store.newest_days(model.batch_days))
         return dg.MaterializeResult(
             metadata={
                 **(reported.get_materialize_result().metadata or {}),

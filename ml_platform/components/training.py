@@ -13,6 +13,7 @@ from ml_platform.components.settings import ModelSettings
 from ml_platform.components.training_parameters import hyperparameters_of, training_code
 from ml_platform.components.training_spec import training_set_spec
 from ml_platform.resources.feature_store import FeatureStore
+from ml_platform.resources.lineage import keep_candidate
 from ml_platform.resources.sagemaker import SageMaker
 from ml_platform.training.search import SearchResult
 
@@ -106,6 +107,7 @@ def build_model_candidate(
         )
         candidate, reported = sagemaker.train(context, model.name, training_set, hyperparameters, code)
         sagemaker.manifests(model.name).write("model_candidate", candidate)
+        keep_candidate(sagemaker.settings, sagemaker.store, candidate)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(candidate.fingerprint),
             metadata={

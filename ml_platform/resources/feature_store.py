@@ -96,10 +96,14 @@ class FeatureStore(PlatformResource):
             raise FeatureError("No payments are landed yet. Materialize payments/transactions, then its features.")
         return datetime.combine(days[-1] + timedelta(days=1), time(), UTC)
 
+    def newest_days(self, days: int) -> tuple[date, date]:
+        """Return the first and last of the newest landed days."""
+        last = self.newest_midnight().date() - timedelta(days=1)
+        return last - timedelta(days=days - 1), last
+
     def newest_landed(self, days: int) -> "pl.DataFrame":
         """Return the payments of the newest landed days as they were landed."""
-        last = self.newest_midnight().date() - timedelta(days=1)
-        return DailyTable(self.store, "payments/transactions").read(last - timedelta(days=days - 1), last)
+        return DailyTable(self.store, "payments/transactions").read(*self.newest_days(days))
 
     def newest_payments(self, service: str, features: tuple[str, ...], lookup: "Lookup", days: int) -> "pl.DataFrame":
         """Return the payments of the newest landed days, with the features a model wants."""
