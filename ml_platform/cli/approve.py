@@ -1,51 +1,95 @@
 """``ml-platform approve``: a person's decision about a model package, after a look at its figures."""
 
-import getpass
-import os
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 
+from ml_platform.aws import identity
 from ml_platform.aws.model_packages import PENDING, ModelPackage
 from ml_platform.cli.console import out
 from ml_platform.cli.known_models import require_model
 from ml_platform.cli.services import attached
 from ml_platform.core import names
-from ml_platform.core.errors import ConfigurationError
+from ml_platform.core.clock import utc_now
+from ml_platform.core.errors import ConfigurationError, MLPlatformError
 from ml_platform.core.settings import Settings
-from ml_platform.registry import lookup, model_package
+from ml_platform.registry import lookup
+
+if TYPE_CHECKING:
+    from ml_platform.resources.governance import Governance
 
 
-def run_approve(model: str, version: int | None, *, reject: bool, reason: str, yes: bool) -> None:
+def run_approve(
+    model: str, version: int | None, *, reject: bool, reason: str, yes: bool, as_person: str | None = None
+) -> None:
     """Show a package, ask, and approve or reject it.
 
     Raises:
         ConfigurationError: When there is no such model or package, or a rejection gives no reason.
+        SelfApprovalError: When who trained it wants to approve it.
+        StaleEvidenceError: When what its evidence rests on has changed.
     """
+    from ml_platform.resources.governance import Governance
+
     require_model(model)
     if reject and not reason.strip():
         raise ConfigurationError('A rejection needs a reason: add --reason "what is wrong with it".')
     settings = Settings.load()
     with attached(settings):
+        by = reviewer(settings, as_person)
         package = find_package(model, lookup.list_packages(settings.region, names.model_package_group(model)), version)
+        governance = Governance(settings, model)
+        policies = None if reject else declared_policies(model)
         out.print(describe(model, package))
+        for line in doubts(governance, package, policies):
+            out.print(line, style="yellow", markup=False)
         verb = "Reject" if reject else "Approve"
-        if not yes and not typer.confirm(f"{verb} version {package.version} of {model}?"):
+        if not yes and not typer.confirm(f"{verb} version {package.version} of {model} as {by}?"):
             out.print("Nothing was changed.")
             raise typer.Exit(1)
-        decide = model_package.reject if reject else model_package.approve
-        decided = decide(settings.region, package.arn, reviewer(), reason.strip() or "reviewed on the command line")
+        why, now = reason.strip() or "reviewed on the command line", utc_now()
+        if reject:
+            decided = governance.reject(package, by=by, reason=why, at=now)
+        else:
+            decided = governance.approve(package, by=by, reason=why, at=now, policies=policies)
     out.print(f"Version {decided.version} of {model} is [bold]{decided.status}[/bold].")
     if not reject:
         out.print(f"While `ml-platform dev` runs, it is deployed by itself; `ml-platform status {model}` shows when.")
 
 
-def reviewer() -> str:
-    """Return who decides: the name of the user this runs as."""
+def doubts(governance: "Governance", package: ModelPackage, policies: dict[str, str] | None) -> list[str]:
+    """Return what speaks against the evidence now, for the eye of a reviewer."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without an entry, as in many containers
-        return f"user {os.getuid()}"
+        return [f"Stale: {change}." for change in governance.changes(package, policies)]
+    except MLPlatformError as error:
+        return [str(error)]
+
+
+def reviewer(settings: Settings, as_person: str | None = None) -> str:
+    """Return who decides: the person AWS names, or who it is said to be where AWS names nobody.
+
+    Raises:
+        ConfigurationError: When AWS names another person than the one who is said to decide.
+    """
+    from ml_platform.resources.governance import acting_person
+
+    known = identity.person_of(identity.caller_arn(settings.region))
+    if as_person and known and as_person != known:
+        raise ConfigurationError(f"AWS says that you are {known}: leave --as {as_person} out, or change credentials.")
+    return as_person or acting_person(settings)
+
+
+def declared_policies(model: str) -> dict[str, str]:
+    """Return the fingerprints of the policies that are declared for a model now."""
+    import dagster as dg
+
+    from ml_platform.cli.code_location import load_definitions
+
+    key = dg.AssetKey([model, "model_package"])
+    declared = load_definitions().resolve_assets_def(key).metadata_by_key[key]["policies"]
+    policies: dict[str, str] = declared.value
+    return dict(policies)
 
 
 def find_package(model: str, packages: list[ModelPackage], version: int | None) -> ModelPackage:

@@ -256,9 +256,14 @@ def approve(
     as_person: Annotated[
         str | None, typer.Option("--as", help="Who decides, where AWS names no person. Default: this user.")
     ] = None,
+    as_person: Annotated[
+        str | None, typer.Option("--as", help="Who decides, where AWS names no person. Default: this user.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Approve or reject a model package after a look at its figures. An approved package is deployed.
+
+    Who trained a model cannot approve it, and evidence that is stale is refused with the list of what changed.
 
     Who trained a model cannot approve it, and evidence that is stale is refused with the list of what changed.
 
@@ -360,7 +365,43 @@ def approve(
     """
     from ml_platform.cli.approve import run_approve
 
-    run_approve(model, version, reject=reject, reason=reason, yes=yes)
+    run_approve(model, version, reject=reject, reason=reason, yes=yes, as_person=as_person)
+
+
+@app.command()
+def card(
+    model: Model,
+    *,
+    version: Annotated[int | None, typer.Option(help="Package version. Default: the newest.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write the page. Default: <model>-v<version>.html.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card in SageMaker's schema instead.")] = False,
+) -> None:
+    """Write the model card of a version as a page that a person reads.
+
+    Examples: [cyan]ml-platform card card_fraud[/cyan]   [cyan]ml-platform card card_fraud --version 2 --json[/cyan]
+    """
+    from ml_platform.cli.card import run_card
+
+    run_card(model, version, output, as_json=as_json)
+
+
+@app.command()
+def audit(
+    model: Annotated[str | None, typer.Argument(help="Only this model. Default: all.")] = None,
+    *,
+    export: Annotated[Path | None, typer.Option(help="Write all records to this file, as JSON lines.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Only say whether the trail is whole.")] = False,
+) -> None:
+    """Show who registered, approved, rejected, deployed or rolled back what, when and why. Exits with 1 when altered.
+
+    Examples: [cyan]ml-platform audit[/cyan]   [cyan]ml-platform audit --verify[/cyan]   [cyan]ml-platform audit
+    --export audit.jsonl[/cyan]
+    """
+    from ml_platform.cli.audit import run_audit
+
+    run_audit(model, export, verify=verify)
 
 
 @app.command()

@@ -57,7 +57,7 @@ def _deploy(settings: Settings, model: str, plan: RollbackPlan, reason: str) -> 
     from ml_platform.cli.code_location import load_definitions
     from ml_platform.cli.runs import Runs
 
-    change = {"roll_back_version": plan.leaves.version, "reason": reason, "by": reviewer()}
+    change = {"roll_back_version": plan.leaves.version, "reason": reason, "by": reviewer(settings)}
     with DagsterInstance.from_config(os.environ.get("DAGSTER_HOME") or str(settings.dagster_home)) as instance:
         Runs(load_definitions(), instance).materialize(
             [f"{model}/live_endpoint"], ops={f"{model}__live_endpoint": {"config": change}}
