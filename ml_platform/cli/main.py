@@ -190,40 +190,6 @@ def impact(
 
 
 @app.command()
-def explain(
-    decision_id: Annotated[str, typer.Argument(help="Transaction id of the decision.")],
-    model: Annotated[str, typer.Option(help="Whose decision.")] = "card_fraud",
-    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day it was made: reads less.")] = None,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Show where a decision comes from: score, reasons, features, policy, package, approver, training set.
-
-    Example: [cyan]ml-platform explain tx-00001234[/cyan]   [cyan]ml-platform explain tx-00001234 --json[/cyan]
-    """
-    from ml_platform.cli.explain import run_explain
-
-    run_explain(decision_id, model, on, as_json=as_json)
-
-
-@app.command()
-def impact(
-    table: Annotated[str, typer.Argument(help="payments/transactions or payments/fraud_labels.")],
-    day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="Day of the table.")],
-    model: Annotated[str | None, typer.Option(help="Only this model. Default: all.")] = None,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Show what a day of source data went into: features, training sets, models, endpoints, decisions, batches.
-
-    Example: [cyan]ml-platform impact payments/transactions 2026-02-03[/cyan]
-    """
-    from ml_platform.cli.impact import run_impact
-
-    run_impact(table, day, model, as_json=as_json)
-
-
-@app.command()
 def stream(
     log: Annotated[Path | None, typer.Option(help="SQLite log of events. Default: stream/events.db.")] = None,
     kinesis: Annotated[str | None, typer.Option(help="Fill the log from this Kinesis stream.")] = None,
@@ -256,109 +222,11 @@ def approve(
     as_person: Annotated[
         str | None, typer.Option("--as", help="Who decides, where AWS names no person. Default: this user.")
     ] = None,
-    as_person: Annotated[
-        str | None, typer.Option("--as", help="Who decides, where AWS names no person. Default: this user.")
-    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Approve or reject a model package after a look at its figures. An approved package is deployed.
 
     Who trained a model cannot approve it, and evidence that is stale is refused with the list of what changed.
-
-    Who trained a model cannot approve it, and evidence that is stale is refused with the list of what changed.
-
-    Examples: [cyan]ml-platform approve card_fraud[/cyan]   [cyan]ml-platform approve card_fraud --version 3 --reject
-    --reason "calibration"[/cyan]
-    """
-    from ml_platform.cli.approve import run_approve
-
-    run_approve(model, version, reject=reject, reason=reason, yes=yes, as_person=as_person)
-
-
-@app.command()
-def card(
-    model: Model,
-    *,
-    version: Annotated[int | None, typer.Option(help="Package version. Default: the newest.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Where to write the page. Default: <model>-v<version>.html.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the card in SageMaker's schema instead.")] = False,
-) -> None:
-    """Write the model card of a version as a page that a person reads.
-
-    Examples: [cyan]ml-platform card card_fraud[/cyan]   [cyan]ml-platform card card_fraud --version 2 --json[/cyan]
-    """
-    from ml_platform.cli.card import run_card
-
-    run_card(model, version, output, as_json=as_json)
-
-
-@app.command()
-def audit(
-    model: Annotated[str | None, typer.Argument(help="Only this model. Default: all.")] = None,
-    *,
-    export: Annotated[Path | None, typer.Option(help="Write all records to this file, as JSON lines.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Only say whether the trail is whole.")] = False,
-) -> None:
-    """Show who registered, approved, rejected, deployed or rolled back what, when and why. Exits with 1 when altered.
-
-    Examples: [cyan]ml-platform audit[/cyan]   [cyan]ml-platform audit --verify[/cyan]   [cyan]ml-platform audit --export
-    audit.jsonl[/cyan]
-    """
-    from ml_platform.cli.audit import run_audit
-
-    run_audit(model, export, verify=verify)
-
-
-@app.command()
-def rollback(
-    model: Model,
-    *,
-    version: Annotated[int | None, typer.Option(help="Only if this version is live. Default: whatever is.")] = None,
-    reason: Annotated[str, typer.Option(help="Why; kept with the package that is rejected.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
-) -> None:
-    """Bring the approved version before the live one back, and reject the live one. Safe to repeat.
-
-    Example: [cyan]ml-platform rollback card_fraud --reason "declines too many"[/cyan]
-    """
-    from ml_platform.cli.rollback import run_rollback
-
-    run_rollback(model, version, reason=reason, yes=yes)
-
-
-@app.command()
-def stream(
-    log: Annotated[Path | None, typer.Option(help="SQLite log of events. Default: stream/events.db.")] = None,
-    kinesis: Annotated[str | None, typer.Option(help="Fill the log from this Kinesis stream.")] = None,
-    append: Annotated[Path | None, typer.Option(help="Append this file of JSON lines (- for stdin) and end.")] = None,
-    *,
-    until_idle: Annotated[bool, typer.Option("--until-idle", help="End when every event is done.")] = False,
-) -> None:
-    """Keep exact features up to date with a stream of payments and labels, event by event, until Ctrl-C.
-
-    A payment is [cyan]{"transaction_id", "event_time", "customer_id", "terminal_id", "amount"}[/cyan]; a label has
-    [cyan]"label"[/cyan] and [cyan]"known_time"[/cyan] too. Killed and started again, it goes on where it was.
-
-    Examples: [cyan]ml-platform stream[/cyan]   [cyan]ml-platform stream --append payments.jsonl[/cyan]
-    """
-    from ml_platform.cli.stream import run_stream, run_stream_append
-
-    if append:
-        run_stream_append(append, log)
-    else:
-        run_stream(log, kinesis, until_idle=until_idle)
-
-
-@app.command()
-def approve(
-    model: Model,
-    *,
-    version: Annotated[int | None, typer.Option(help="Package version. Default: the newest that is pending.")] = None,
-    reject: Annotated[bool, typer.Option("--reject", help="Reject instead of approve.")] = False,
-    reason: Annotated[str, typer.Option(help="Why; kept with the package. Needed with --reject.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
-) -> None:
-    """Approve or reject a model package after a look at its figures. An approved package is deployed.
 
     Examples: [cyan]ml-platform approve card_fraud[/cyan]   [cyan]ml-platform approve card_fraud --version 3 --reject
     --reason "calibration"[/cyan]
