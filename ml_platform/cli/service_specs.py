@@ -48,7 +48,7 @@ def ground(settings: Settings) -> Service:
         title="ground services (S3, logs, events)",
         port=settings.ground_port,
         health="/_ministack/health",
-        command=(str(Path(sys.executable).with_name("ministack")),),
+        command=(sys.executable, "-m", "ml_platform.cli.ground_server"),
         environment={
             "BIND_HOST": LOOPBACK,
             "GATEWAY_PORT": str(settings.ground_port),
