@@ -20,6 +20,9 @@ features = typer.Typer(
 )
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 _BAR = " ▁▂▃▄▅▆▇█"
+_COLUMNS = ("feature", "meaning", "unit", "from", "fresh until", "missing", "models")
+_WIDE = 140
+"""Columns of text from which a table of all of these can be read."""
 
 
 @features.command(name="list")
@@ -33,20 +36,15 @@ def list_features(*, as_json: AsJson = False) -> None:
         out.out(json.dumps([entry.model_dump(mode="json") for entry in catalogue], indent=2), highlight=False)
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("feature", "meaning", "unit", "from", "fresh until", "missing", "models"):
-        table.add_column(heading, no_wrap=heading == "feature")
+    shown = _COLUMNS if out.width >= _WIDE else ("feature", "meaning", "missing", "models")
+    for heading in shown:
+        table.add_column(heading, no_wrap=heading in ("feature", "missing"))
     for entry in catalogue:
-        figures = entry.figures
-        table.add_row(
-            f"[bold]{entry.name}[/bold]",
-            entry.meaning,
-            entry.unit,
-            entry.table or "the request",
-            f"{figures.fresh_until:%Y-%m-%d %H:%M}" if figures else "",
-            f"{figures.null_rate:.1%}" if figures else "",
-            ", ".join(entry.models),
-        )
+        row = _row(entry)
+        table.add_row(*(row[heading] for heading in shown))
     out.print(table)
+    if shown != _COLUMNS:
+        out.print("[dim]A wider window shows more; ml-platform features show NAME shows all.[/dim]")
 
 
 @features.command()
@@ -83,6 +81,19 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.", min=1024,
             store = feature_store(settings)
         out.print(f"Feast's page: http://127.0.0.1:{port}")
         store.serve_ui("127.0.0.1", port)
+
+
+def _row(entry: "CataloguedFeature") -> dict[str, str]:
+    figures = entry.figures
+    return {
+        "feature": f"[bold]{entry.name}[/bold]",
+        "meaning": entry.meaning,
+        "unit": entry.unit,
+        "from": entry.table or "the request",
+        "fresh until": f"{figures.fresh_until:%Y-%m-%d %H:%M}" if figures else "",
+        "missing": f"{figures.null_rate:.1%}" if figures else "",
+        "models": ", ".join(entry.models),
+    }
 
 
 def _details(entry: "CataloguedFeature") -> Table:
