@@ -16,6 +16,7 @@ from ml_platform.components.registry import build_model_package
 from ml_platform.components.search import build_search
 from ml_platform.components.settings import ModelSettings
 from ml_platform.components.training import build_model_candidate, build_training_set
+from ml_platform.components.training_refit import build_refit_check
 
 
 class ModelPipeline(dg.Component, ModelSettings):
@@ -53,5 +54,6 @@ def build_model(model: ModelSettings, folder: Path | None = None) -> dg.Definiti
             build_decision_policy(model, live_endpoint),
             build_batch_scores(model, model_package),
             *build_monitoring(model, live_endpoint),
-        ]
+        ],
+        asset_checks=build_refit_check(model, model_candidate),
     )

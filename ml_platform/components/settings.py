@@ -52,6 +52,9 @@ class Training(dg.Model, dg.Resolvable):
     use_search: bool = Field(
         default=False, description="Fit with the best parameters of the newest search, over `model_parameters`."
     )
+    check_refit: bool = Field(
+        default=False, description="Fit each candidate again and compare the bytes: a check that costs a second fit."
+    )
 
 
 class Leakage(LeakagePolicy, dg.Resolvable):
@@ -129,6 +132,12 @@ class ModelSettings(dg.Model, dg.Resolvable):
     policy_days: int = Field(default=7, gt=0, description="Newest landed days that a decision policy is fitted on.")
     policy_min_positives: int = Field(
         default=20, gt=0, description="Known frauds among served payments from which the policy is calibrated anew."
+    )
+    min_reason_agreement: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of reasons a candidate has in common with the champion, below which people are told.",
     )
     rollout: Rollout = Rollout()
     monitoring: Monitoring = Monitoring()

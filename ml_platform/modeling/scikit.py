@@ -38,7 +38,21 @@ class ScikitEstimator:
     file: str = FILES[SCIKIT_LEARN]
 
     def raw(self, matrix: "np.ndarray") -> "np.ndarray":
-        """Return the decision function, or the log-odds of the probability where there is none."""
+        """Return the decision function, or the log-odds of the probability where there is none.
+
+        Raises:
+            ArtifactError: When scikit-learn cannot score these rows, most often because a value is missing.
+        """
+        try:
+            return self._raw(matrix)
+        except ValueError as error:
+            reason = str(error).partition("\n")[0]
+            raise ArtifactError(
+                f"The scikit-learn model cannot score these rows: {reason} Where values may be missing, put a"
+                " SimpleImputer first in its pipeline."
+            ) from error
+
+    def _raw(self, matrix: "np.ndarray") -> "np.ndarray":
         import numpy as np
 
         if hasattr(self.classifier, "decision_function"):
@@ -106,7 +120,12 @@ def _without_addresses(node: Any, files: dict[str, str]) -> Any:
         return node
     # A node says its loader; any other dictionary is content, whose keys mean what their author meant.
     is_node = "__loader__" in node
-    kept = {key: _without_addresses(value, files) for key, value in node.items() if not (is_node and key == "__id__")}
+    # In the order of names: that of attributes changes when a model is read and written again.
+    kept = {
+        key: _without_addresses(value, files)
+        for key, value in sorted(node.items())
+        if not (is_node and key == "__id__")
+    }
     if is_node and isinstance(node.get("file"), str):
         suffix = node["file"].rpartition(".")[2]
         kept["file"] = files.setdefault(node["file"], f"{len(files):05d}.{suffix}")

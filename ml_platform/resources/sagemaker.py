@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ml_platform.resources.governance import Governance
     from ml_platform.resources.package_dossier import Declared, Origin
     from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient, PipesSageMakerInvocation
+    from ml_platform.training.refit import Refit
     from ml_platform.training.run import Candidate, TrainingInputs
     from ml_platform.training.search import SearchResult
     from ml_platform.training.search_space import SearchBudget, SearchSpace
@@ -107,6 +108,17 @@ class SageMaker(PlatformResource):
             lambda instance, seconds: table.estimate(settings.region, instance, 1, seconds),
             on_progress=on_progress,
         )
+
+    def refit(self, model: str, on_log: Callable[[str], None]) -> "Refit":
+        """Fit the model's candidate again, in a process of its own, and compare the bytes.
+
+        Raises:
+            ArtifactError: When the candidate's artifact cannot be read.
+            JobFailedError: When the second fit failed.
+        """
+        from ml_platform.training.refit import refit
+
+        return refit(self.store, model, self.candidate(model).artifact_uri, on_log)
 
     def _training_inputs(
         self, model: str, training_set: "TrainingSetManifest", hyperparameters: "HyperParameters", code: Path | None

@@ -22,6 +22,7 @@ SNAPSHOT = {
         "training",
         {"payments/transactions", "payments/fraud_labels", "payments/card_activity", "payments/terminal_risk"},
     ),
+    "card_fraud/hyperparameter_search": ("training", {"card_fraud/training_set"}),
     "card_fraud/model_candidate": ("training", {"card_fraud/training_set"}),
     "card_fraud/evaluation_report": ("evaluation", {"card_fraud/model_candidate"}),
     "card_fraud/model_package": ("registry", {"card_fraud/evaluation_report"}),
@@ -52,6 +53,7 @@ CHECKS = {
     ("payments/online_features", "online_equals_offline"): False,
     ("payments/label_arrival", "labels_mature_in_time"): False,
     ("card_fraud/evaluation_report", "challenger_earns_promotion"): True,
+    ("card_fraud/evaluation_report", "reasons_are_stable"): False,
     ("card_fraud/captured_traffic", "captured_requests_can_be_read"): False,
     ("card_fraud/drift_report", "live_traffic_resembles_the_baseline"): False,
     ("card_fraud/skew_report", "served_features_equal_the_offline_store"): False,
@@ -133,6 +135,7 @@ def test_the_parts_of_a_promotion_condition_are_named_too(graph: AssetGraph) -> 
 def test_jobs_that_cost_money_share_a_pool_per_kind(graph: AssetGraph) -> None:
     pools = {key.path[-1]: graph.get(key).pools for key in graph.get_all_asset_keys() if graph.get(key).pools}
     assert pools == {
+        "hyperparameter_search": {"sagemaker_training"},
         "model_candidate": {"sagemaker_training"},
         "batch_scores": {"sagemaker_transform"},
         "live_endpoint": {"sagemaker_endpoint"},

@@ -44,6 +44,7 @@ attributes:
   feature_service: fraud_v1
   features: {json.dumps(FEATURES)}
   training: {{train_days: 10, validation_days: 3, holdout_days: 4, label_delay_days: 5}}
+  search: {{parameters: {{num_leaves: {{min: 4, max: 16, whole: true}}}}}}
 """
 
 
@@ -109,7 +110,7 @@ def test_its_assets_are_the_same_as_those_of_every_model(checkout: Checkout) -> 
         }
 
     assert of(MODEL) == of("card_fraud")
-    assert len(of(MODEL)) == 10
+    assert len(of(MODEL)) == 11
     assert checkout.external == []
 
 
