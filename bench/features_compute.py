@@ -1,7 +1,8 @@
 """Twelve window features computed by ours, by Polars' own rolling windows and by DuckDB's, each in its own process.
 
 All read the same Parquet file first; CPU is counted from there to the values in memory, and peak memory is the whole
-process's. The sums of every feature must agree.
+process's. The sums of every feature must agree. A
+new day's CPU as the history grows is ``features_new_day``.
 """
 
 import json
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import features_new_day
 from bench.report import Measure
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def figures(*, quick: bool = False, full: bool = False) -> list[Measure]:
                 Measure("windows, 50 M rows x 12: CPU", many["cpu"], None, "CPU s"),
                 Measure("windows, 50 M rows: peak memory", many["peak"], None, "GB", 24.0),
             ]
-    return measures
+    return measures + features_new_day.figures(quick=quick)
 
 
 def _child(way: str, path: Path, rows: int) -> dict:
