@@ -16,25 +16,29 @@ _PAYMENTS = "payments/transactions"
 _FRAUD = KnownFraud()
 
 
+def _days(window: timedelta) -> str:
+    return "1 day" if window == _DAY else f"{window.days} days"
+
+
 def _card_count(name: str, window: timedelta) -> WindowFeature:
-    meaning = f"Payments with the card in {window.days} days, this one included."
+    meaning = f"Payments with the card in {_days(window)}, this one included."
     return WindowFeature(name=name, aggregate="count", window=window, meaning=meaning, unit="payments")
 
 
 def _card_mean(name: str, window: timedelta) -> WindowFeature:
-    meaning = f"Mean amount paid with the card in {window.days} days, this payment included."
+    meaning = f"Mean amount paid with the card in {_days(window)}, this payment included."
     return WindowFeature(name=name, aggregate="mean", column="amount", window=window, meaning=meaning, unit="currency")
 
 
 def _terminal_count(name: str, window: timedelta) -> WindowFeature:
-    meaning = f"Payments at the terminal in {window.days} days, up to 7 days ago."
+    meaning = f"Payments at the terminal in {_days(window)}, up to 7 days ago."
     return WindowFeature(
         name=name, aggregate="count", window=window, delay=RISK_DELAY, meaning=meaning, unit="payments"
     )
 
 
 def _terminal_rate(name: str, window: timedelta) -> WindowFeature:
-    meaning = f"Share known to be fraud of the payments at the terminal in {window.days} days, up to 7 days ago."
+    meaning = f"Share known to be fraud of the payments at the terminal in {_days(window)}, up to 7 days ago."
     return WindowFeature(
         name=name, aggregate="rate", share_of=_FRAUD, window=window, delay=RISK_DELAY, meaning=meaning, unit="share"
     )
