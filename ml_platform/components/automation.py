@@ -16,6 +16,16 @@ def when_upstream_is_good() -> dg.AutomationCondition:
     )
 
 
+def when_a_candidate_was_judged(evaluation_report: dg.AssetKey) -> dg.AutomationCondition:
+    """Run on a new evaluation or package, of a candidate that was stopped too: failures are worth keeping."""
+    unjudged = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.missing()).allow(
+        dg.AssetSelection.assets(evaluation_report)
+    )
+    news = dg.AutomationCondition.any_deps_updated() | dg.AutomationCondition.missing()
+    still = ~dg.AutomationCondition.in_progress() & ~dg.AutomationCondition.any_deps_in_progress()
+    return (news.since_last_handled() & ~unjudged & still).with_label("a candidate was judged or registered")
+
+
 def every_hour() -> dg.AutomationCondition:
     """Run five minutes past the hour on the hour that has ended, and on the one that has begun.
 

@@ -15,6 +15,7 @@ from ml_platform.components.monitoring import build_monitoring
 from ml_platform.components.registry import build_model_package
 from ml_platform.components.search import build_search
 from ml_platform.components.settings import ModelSettings
+from ml_platform.components.tracking import build_experiment_run
 from ml_platform.components.training import build_model_candidate, build_training_set
 from ml_platform.components.training_refit import build_refit_check
 
@@ -53,6 +54,7 @@ def build_model(model: ModelSettings, folder: Path | None = None) -> dg.Definiti
             live_endpoint,
             build_decision_policy(model, live_endpoint),
             build_batch_scores(model, model_package),
+            build_experiment_run(model, evaluation_report, model_package),
             *build_monitoring(model, live_endpoint),
         ],
         asset_checks=build_refit_check(model, model_candidate),

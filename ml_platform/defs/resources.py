@@ -7,6 +7,7 @@ from ml_platform.resources.model_evaluator import ModelEvaluator
 from ml_platform.resources.payment_decisions import PaymentDecisions
 from ml_platform.resources.payments import PaymentsSource
 from ml_platform.resources.sagemaker import SageMaker
+from ml_platform.resources.tracking import ExperimentTracking
 from ml_platform.resources.traffic_monitor import TrafficMonitor
 
 
@@ -15,6 +16,7 @@ def resources() -> dg.Definitions:
     """Resources take everything from ``Settings``; there is nothing to configure per code location."""
     return dg.Definitions(
         resources={
+            "experiment_tracking": ExperimentTracking(),
             "feature_store": FeatureStore(),
             "model_evaluator": ModelEvaluator(),
             "payment_decisions": PaymentDecisions(),

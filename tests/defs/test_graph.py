@@ -26,6 +26,7 @@ SNAPSHOT = {
     "card_fraud/model_candidate": ("training", {"card_fraud/training_set"}),
     "card_fraud/evaluation_report": ("evaluation", {"card_fraud/model_candidate"}),
     "card_fraud/model_package": ("registry", {"card_fraud/evaluation_report"}),
+    "card_fraud/experiment_run": ("evaluation", {"card_fraud/evaluation_report", "card_fraud/model_package"}),
     "card_fraud/live_endpoint": ("deployment", {"card_fraud/model_package"}),
     "card_fraud/batch_scores": ("batch", {"card_fraud/model_package"}),
     "card_fraud/decision_policy": ("deployment", {"card_fraud/live_endpoint"}),
@@ -68,6 +69,7 @@ RUNS_BY_ITSELF = {
     "card_fraud/evaluation_report": "upstream changed and is good",
     "card_fraud/model_package": "upstream changed and is good",
     "card_fraud/batch_scores": "upstream changed and is good",
+    "card_fraud/experiment_run": "a candidate was judged or registered",
     "card_fraud/decision_policy": "upstream changed and is good",
     "card_fraud/captured_traffic": "another hour of traffic has been captured",
 }

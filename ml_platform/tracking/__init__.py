@@ -1,0 +1,1 @@
+"""Tracking: what MLflow keeps of each candidate: parameters, metrics, plots, and links both ways."""
