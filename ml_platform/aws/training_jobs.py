@@ -37,6 +37,17 @@ def describe(region: str, name: str) -> TrainingJob | None:
             raise
 
 
+def hyperparameters(region: str, name: str) -> dict[str, str]:
+    """Return what a training job was really given; nothing when there is no such job any more."""
+    with failures.translated(f"describe training job {name}"):
+        try:
+            return dict(clients.sagemaker(region).describe_training_job(TrainingJobName=name).get("HyperParameters", {}))
+        except ClientError as error:
+            if failures.means_missing(error):
+                return {}
+            raise
+
+
 def start_or_adopt(
     region: str,
     request: "CreateTrainingJobRequestTypeDef",

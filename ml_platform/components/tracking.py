@@ -1,4 +1,4 @@
-"""The experiment run: every judged candidate in MLflow, the stopped ones too. Beside the path to promotion, not on it."""
+"""The experiment run: every judged candidate in MLflow, stopped ones too. Beside the path to promotion, not on it."""
 
 import dagster as dg
 

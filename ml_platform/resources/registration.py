@@ -4,9 +4,10 @@ Safe to repeat: the same candidate on the same basis is one package. When the ba
 the new evidence takes the old one's place and any approval on the old one is void.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ml_platform.aws import model_packages
+from ml_platform.aws import model_packages, training_jobs
 from ml_platform.aws.manifests import Manifests
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.core import names
@@ -48,10 +49,12 @@ def register(
         CardTooLongError: When the model card does not fit in SageMaker.
     """
     _require_own_evidence(evidence, candidate, declared)
+    region, group = governance.settings.region, names.model_package_group(candidate.model)
     artifact = governance.verified_artifact(candidate.artifact_uri, candidate.fingerprint)
     found = build_dossier(
         governance.settings,
-        declared,
+        # A run may train with other parameters than those declared: the job knows.
+        replace(declared, parameters=training_jobs.hyperparameters(region, candidate.job_name) or declared.parameters),
         candidate,
         training_set,
         evidence,
@@ -59,7 +62,6 @@ def register(
         basis=governance.basis(declared.policies, _sources(governance, training_set)),
         origin=origin,
     )
-    region, group = governance.settings.region, names.model_package_group(candidate.model)
     package = lookup.find_by_fingerprint(region, group, candidate.fingerprint)
     if package is not None and _rests_on(governance, package, found):
         return _complete(governance, package, origin)

@@ -6,14 +6,14 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict
 
-from ml_platform.aws import model_packages
+from ml_platform.aws import model_packages, training_jobs
 from ml_platform.core import names
-from ml_platform.core.clock import utc_now
 from ml_platform.resources.platform import PlatformResource
 
 if TYPE_CHECKING:
     from ml_platform.aws.model_packages import ModelPackage
     from ml_platform.evaluation.evidence import PromotionEvidence
+    from ml_platform.tracking.candidate_run import CandidateRun
     from ml_platform.training.run import Candidate
 
 
@@ -54,10 +54,12 @@ class ExperimentTracking(PlatformResource):
         candidate = manifests.read("model_candidate", Candidate)
         group = names.model_package_group(model)
         package = lookup.find_by_fingerprint(settings.region, group, evidence.candidate_fingerprint)
+        # A run may train with other parameters than those declared: the job knows.
+        given = training_jobs.hyperparameters(settings.region, evidence.training_job) or declared
         uri = server.tracking_uri(settings)
         tracked = track(
             uri,
-            _candidate_run(evidence, candidate, package, declared, dagster_run, plots),
+            _candidate_run(evidence, candidate, package, given, dagster_run, plots),
             server.artifact_root(settings),
         )
         url = server.run_url(uri, tracked.experiment_id, tracked.run_id)
