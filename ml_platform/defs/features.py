@@ -88,6 +88,11 @@ def online_features(context: dg.AssetExecutionContext, feature_store: FeatureSto
     )
 
 
+def _key(source: str) -> str:
+    """A source of labels is named by whoever labels; a key of metadata has no blanks."""
+    return source.replace(" ", "_")
+
+
 @dg.asset(
     key=payments.LABEL_ARRIVAL,
     deps=[transactions, fraud_labels],
@@ -111,9 +116,10 @@ def label_arrival(feature_store: FeatureStore) -> dg.MaterializeResult:
         metadata={
             "labels_known_by": dg.MetadataValue.timestamp(arrival.as_of),
             "matured_until": str(matured) if matured else "no day yet",
-            **numbers({f"days_until_90_percent_{name}": c.days_until(0.9) for name, c in arrival.curves.items()}),
+            **numbers({f"days_until_90_percent_{_key(name)}": c.days_until(0.9) for name, c in arrival.curves.items()}),
             **{
-                f"arrival_{name}": picture(c.chart(f"share known by age: {name}")) for name, c in arrival.curves.items()
+                f"arrival_{_key(name)}": picture(c.chart(f"share known by age in days: {name}"))
+                for name, c in arrival.curves.items()
             },
             "maturity_by_day": dg.MetadataValue.table(
                 [

@@ -34,7 +34,7 @@ def metadata(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> Mapping[str
 
 def test_both_show_figures_plots_and_tables(materialized: dg.ExecuteInProcessResult) -> None:
     arrival = metadata(materialized, payments.LABEL_ARRIVAL)
-    assert {"arrival_any label", "arrival_says fraud", "maturity_by_day", "matured_until"} <= set(arrival)
+    assert {"arrival_any_label", "arrival_says_fraud", "maturity_by_day", "matured_until"} <= set(arrival)
     (check,) = materialized.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("labels_mature_in_time", True)
     catalogue = metadata(materialized, payments.FEATURE_CATALOGUE)
