@@ -41,11 +41,12 @@ def hyperparameters(region: str, name: str) -> dict[str, str]:
     """Return what a training job was really given; nothing when there is no such job any more."""
     with failures.translated(f"describe training job {name}"):
         try:
-            return dict(clients.sagemaker(region).describe_training_job(TrainingJobName=name).get("HyperParameters", {}))
+            answer = clients.sagemaker(region).describe_training_job(TrainingJobName=name)
         except ClientError as error:
             if failures.means_missing(error):
                 return {}
             raise
+    return dict(answer.get("HyperParameters", {}))
 
 
 def start_or_adopt(
