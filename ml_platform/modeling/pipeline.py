@@ -67,6 +67,7 @@ class FittedPipeline:
         rows = TrainingRows(signature.features, signature.values(train), labels, weights)
         run = partial(fit_booster, progress=progress) if code is None else partial(run_training_code, code)
         bare = cls(signature, wrap(run(rows, hyperparameters), signature))
+        bare._require_an_answer_to_nothing()
         if validation is None or held_out is None:
             return bare
         return bare._calibrated(signature.values(validation), held_out)
@@ -74,6 +75,12 @@ class FittedPipeline:
     def _calibrated(self, matrix: "np.ndarray", labels: "np.ndarray") -> Self:
         calibrated = replace(self, calibration=fit_platt(self.estimator.raw(matrix), labels))
         return replace(calibrated, threshold=best_f1_threshold(calibrated.score_matrix(matrix), labels))
+
+    def _require_an_answer_to_nothing(self) -> None:
+        """Score a row without one value: what serving would refuse is better refused here."""
+        import numpy as np
+
+        self.score_matrix(np.full((1, len(self.signature.features)), np.nan))
 
     @property
     def booster(self) -> "lgb.Booster":

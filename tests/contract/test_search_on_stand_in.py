@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_platform.aws import clients
+from ml_platform.aws import clients, tuning_jobs
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.core.errors import ConfigurationError, JobFailedError
 from ml_platform.core.settings import Settings
@@ -162,3 +162,50 @@ def test_a_search_without_one_figure_fails_with_the_first_reason(platform: Platf
 def jobs() -> list[str]:
     listed = clients.sagemaker("us-east-1").list_hyper_parameter_tuning_jobs(NameContains=MODEL, MaxResults=100)
     return [job["HyperParameterTuningJobName"] for job in listed["HyperParameterTuningJobSummaries"]]
+
+
+def with_one_trial(platform: Platform, seed: int) -> SearchInputs:
+    """Return inputs of a search of its own."""
+    return replace(
+        platform.inputs,
+        space=SPACE.model_copy(update={"seed": seed}),
+        budget=BUDGET.model_copy(update={"max_jobs": 1}),
+    )
+
+
+class KilledError(BaseException):
+    """What ends a process that cannot tidy up."""
+
+
+def test_a_search_that_lost_its_process_is_followed_by_the_next_one(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = with_one_trial(platform, 11)
+
+    def die(_seconds: float) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        # A process that is killed stops nothing.
+        patch.setattr(tuning_jobs, "stop", lambda _region, _name: None)
+        with pytest.raises(KilledError):
+            search(platform.settings, inputs, usd, sleep=die)
+    before = jobs()
+    assert search(platform.settings, inputs, usd).job_name in before
+    assert jobs() == before
+
+
+def test_an_interrupted_search_stops_what_is_paid_for_and_begins_anew(platform: Platform) -> None:
+    inputs = with_one_trial(platform, 12)
+
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    before = set(jobs())
+    with pytest.raises(KeyboardInterrupt):
+        search(platform.settings, inputs, usd, sleep=interrupt)
+    (stopped,) = set(jobs()) - before
+    job = tuning_jobs.describe("us-east-1", stopped)
+    assert job is not None
+    assert job.status in ("Stopping", "Stopped")
+    assert search(platform.settings, inputs, usd).job_name == f"{stopped}-r1"

@@ -28,11 +28,12 @@ from tests.contract.test_search_on_stand_in import FEATURES, some_days
 MODEL = "own_code"
 CODE = """\
 def fit(rows, hyperparameters):
+    from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(**hyperparameters.model_parameters))
+    model = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(**hyperparameters.model_parameters))
     return model.fit(rows.matrix, rows.labels, logisticregression__sample_weight=rows.weights)
 """
 

@@ -14,10 +14,11 @@ import pytest
 
 from ml_platform.containers.training.job import run
 from ml_platform.core.errors import ArtifactError, ConfigurationError
+from ml_platform.core.fingerprint import fingerprint_bytes
 from ml_platform.modeling.artifact import MEMBERS, load_artifact
 from ml_platform.modeling.contract import ContainerPaths
 from ml_platform.modeling.pipeline import FittedPipeline
-from tests.unit.containers.jobs import clean_environment, train, write_job
+from tests.unit.containers.jobs import clean_environment, serving, train, write_job
 from tests.unit.modeling.payments import hyperparameters, payments
 
 
@@ -208,3 +209,62 @@ def test_the_container_loads_nothing_of_the_orchestrator(tmp_path: Path) -> None
     )
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert not loaded & {"dagster", "boto3", "botocore", "feast", "sagemaker", "polars", "sklearn"}
+
+
+FOREST = """
+def fit(rows, hyperparameters):
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+
+    forest = RandomForestClassifier(5, max_depth=5, random_state=hyperparameters.seed)
+    return make_pipeline(SimpleImputer(), forest).fit(rows.matrix, rows.labels)
+"""
+
+
+def write_code(base: Path, text: str) -> str:
+    """Write the channel with training code; return its digest."""
+    channel = base / "input" / "data" / "code"
+    channel.mkdir()
+    (channel / "pipeline.py").write_text(text)
+    return fingerprint_bytes(text.encode())
+
+
+def test_a_model_with_training_code_of_its_own_is_trained_and_served(tmp_path: Path) -> None:
+    parameters = hyperparameters(model_parameters={}, code=fingerprint_bytes(FOREST.encode()))
+    base = write_job(tmp_path, parameters, train=payments(3000, 1), validation=payments(2000, 2))
+    write_code(base, FOREST)
+    done = train(base)
+    assert done.returncode == 0, done.stderr
+    artifact = load_artifact(base / "model")
+    assert artifact.origin.hyperparameters["code"] == parameters.code
+    assert "modeling/pipeline.py" in artifact.origin.code
+    rows = payments(50, 3)[list(artifact.pipeline.signature.features)]
+    with serving(base) as server:
+        body = rows.to_csv(index=False, header=False).encode()
+        status, answer, _ = server.request("POST", "/invocations", body, Content_Type="text/csv", Accept="text/csv")
+    assert status == 200, answer
+    served = [float(line.split(b",")[0]) for line in answer.splitlines()]
+    assert served == pytest.approx(artifact.pipeline.score(rows).tolist(), abs=1e-12)
+
+
+def test_code_that_is_not_the_one_that_was_asked_for_is_not_run(tmp_path: Path) -> None:
+    base = write_job(tmp_path, hyperparameters(code="0" * 64), train=payments(300, 1))
+    write_code(base, FOREST)
+    with pytest.raises(ConfigurationError, match="digest differs"):
+        run(ContainerPaths(base))
+
+
+def test_a_trial_prints_its_figure_fold_by_fold_and_keeps_no_model(tmp_path: Path) -> None:
+    start = pd.Timestamp("2026-01-01", tz="UTC")
+    rows = payments(2000, 1)
+    rows = rows.assign(event_time=start + pd.to_timedelta(rows.index // 200, unit="D"))
+    parameters = hyperparameters(trial={"folds": 2, "test_days": 2, "delay_days": 1})
+    base = write_job(tmp_path, parameters, train=rows)
+    done = train(base)
+    assert done.returncode == 0, done.stderr
+    folds = [float(figure) for figure in re.findall(r"trial:fold_\d=([0-9.]+);", done.stdout)]
+    means = [float(figure) for figure in re.findall(r"trial:objective=([0-9.]+);", done.stdout)]
+    assert len(folds) == 2
+    assert means == pytest.approx([folds[0], sum(folds) / 2], abs=1e-6)
+    assert not list((base / "model").iterdir())

@@ -164,3 +164,19 @@ def test_one_feature_is_enough(tmp_path: Path) -> None:
     baseline = Baseline.measure(pipeline.signature, frame, pipeline.score(frame))
     save_artifact(pipeline, baseline, "one", tmp_path)
     assert (load_artifact(tmp_path).pipeline.score(frame) == pipeline.score(frame)).all()
+
+
+def test_an_artifact_of_the_first_format_is_still_read(saved: Path, pipeline: FittedPipeline) -> None:
+    manifest = json.loads((saved / MANIFEST).read_text())
+    first = {name: manifest[name] for name in ("fingerprint", "libraries", "files")}
+    (saved / MANIFEST).write_text(json.dumps({"format_version": 1, **first}))
+    artifact = load_artifact(saved)
+    frame = payments(100, 3)
+    assert (artifact.pipeline.score(frame) == pipeline.score(frame)).all()
+    assert artifact.origin.hyperparameters == {}
+
+
+def test_an_estimator_of_another_kind_is_refused_by_its_name(saved: Path) -> None:
+    reseal(saved, estimator="pickle")
+    with pytest.raises(ArtifactError, match="kind 'pickle'"):
+        load_artifact(saved)
