@@ -6,11 +6,14 @@ from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import numbers, picture, rows, sentence, told
 from ml_platform.components.settings import ModelSettings
 from ml_platform.evaluation import plots
+from ml_platform.evaluation.explanations import Explanations
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.model_evaluator import ModelEvaluator
+from ml_platform.resources.model_explanations import explain_candidate
 from ml_platform.resources.sagemaker import SageMaker
 
 PROMOTION_CHECK = "challenger_earns_promotion"
+REASONS_CHECK = "reasons_are_stable"
 
 
 def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefinition) -> dg.AssetsDefinition:
@@ -30,7 +33,12 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
                 asset=[model.name, "evaluation_report"],
                 blocking=True,
                 description="The candidate keeps every floor and is no worse than the live champion on the same rows.",
-            )
+            ),
+            dg.AssetCheckSpec(
+                REASONS_CHECK,
+                asset=[model.name, "evaluation_report"],
+                description="The candidate gives the reasons that the live champion gives for the same payments.",
+            ),
         ],
         description="Holdout figures of the candidate, with the champion's on the same rows beside them.",
     )
@@ -48,6 +56,14 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
         )
         evidence = evaluation.evidence
         model_evaluator.manifests(model.name).write("evaluation_report", evidence)
+        explained = explain_candidate(
+            model_evaluator.settings,
+            model_evaluator.store,
+            feature_store.training_set(model.name),
+            candidate,
+            model.min_reason_agreement,
+        )
+        model_evaluator.manifests(model.name).write("explanations", explained)
         drawn = {name: picture(markdown) for name, markdown in plots.draw_all(*evaluation.scored).items()}
         return dg.MaterializeResult(
             metadata={
@@ -59,6 +75,7 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
                 ),
                 **({"slices": picture(plots.slice_table(evidence.comparison))} if evidence.comparison else {}),
                 **drawn,
+                **_importance(explained),
             },
             check_results=[
                 dg.AssetCheckResult(
@@ -71,8 +88,36 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
                         **numbers(evidence.figures()),
                         **drawn,
                     },
-                )
+                ),
+                dg.AssetCheckResult(
+                    check_name=REASONS_CHECK,
+                    passed=explained.verdict.passed,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=told(explained.failures),
+                    metadata={
+                        "reasons": sentence(explained.failures),
+                        **numbers({"reason_agreement": explained.agreement}),
+                    },
+                ),
             ],
         )
 
     return evaluation_report
+
+
+def _importance(explained: Explanations) -> dict[str, dg.MarkdownMetadataValue | dg.TableMetadataValue]:
+    """What the candidate decides by: bars, and the figures with their intervals."""
+    if not explained.importance:
+        return {}
+    table = dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    name: round(value, 5) if isinstance(value, float) else value
+                    for name, value in one.model_dump().items()
+                }
+            )
+            for one in explained.importance
+        ]
+    )
+    return {"importance": picture(explained.chart()), "importance_with_intervals": table}

@@ -1,12 +1,13 @@
 """The decision policy in force: read from S3, kept by its ETag, looked at again now and then.
 
-A policy is replaced without a deployment. A scorer therefore asks S3 at most every ``MAX_AGE`` whether there is
-another one, and goes on with the one it has while S3 does not answer: to decide by yesterday's policy is better than
-not at all.
+A policy is replaced without a deployment. A scorer therefore asks S3 every ``MAX_AGE`` whether there is another one,
+beside its work: only the very first decision waits for S3, which takes most of a minute when it is away. Until it
+answers, the policy at hand goes on: to decide by yesterday's policy is better than not at all.
 """
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -23,6 +24,11 @@ _log = logging.getLogger(__name__)
 MAX_AGE = timedelta(seconds=30)
 
 
+def beside_the_work(look: Callable[[], None]) -> None:
+    """Run it in a thread that keeps no process alive."""
+    threading.Thread(target=look, name="policy-in-force", daemon=True).start()
+
+
 @dataclass(slots=True)
 class PolicyInForce:
     """The policy of one model; threads may share it."""
@@ -31,6 +37,8 @@ class PolicyInForce:
     model: str
     clock: Clock = utc_now
     max_age: timedelta = MAX_AGE
+    beside: Callable[[Callable[[], None]], None] = beside_the_work
+    """Runs a look at S3 for which no decision waits."""
     _policy: DecisionPolicy | None = field(default=None, init=False)
     _etag: str | None = field(default=None, init=False)
     _looked_at: datetime | None = field(default=None, init=False)
@@ -43,11 +51,15 @@ class PolicyInForce:
             ConfigurationError: When the first one cannot be read: it is none of this version, or S3 refuses.
             ServiceUnavailableError: When the first one cannot be read because S3 does not answer.
         """
+        now = self.clock()
         with self._lock:
-            now = self.clock()
-            if self._looked_at is None or now - self._looked_at >= self.max_age:
+            if self._policy is None and (self._looked_at is None or now - self._looked_at >= self.max_age):
                 self._look()
                 self._looked_at = now
+            elif self._looked_at is not None and now - self._looked_at >= self.max_age:
+                # Noted before it is done: one look at a time is enough.
+                self._looked_at = now
+                self.beside(self._look)
             return self._policy
 
     def _look(self) -> None:

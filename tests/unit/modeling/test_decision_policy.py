@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ml_platform.core.errors import ConfigurationError
-from ml_platform.modeling.decision_policy import DecisionPolicy
+from ml_platform.modeling.calibration import Calibration
+from ml_platform.modeling.decision_policy import DecisionPolicy, Matured
 from ml_platform.modeling.money import Action, MoneyParameters
 
 MONEY = MoneyParameters(reviews_per_day=5)
@@ -90,3 +91,56 @@ def test_a_policy_reads_back_to_the_same_version() -> None:
 def test_scores_that_are_no_probabilities_are_refused(scores: list[float]) -> None:
     with pytest.raises(ConfigurationError):
         fitted(np.array(scores), np.ones(len(scores)))
+
+
+def matured(scores: np.ndarray, true_rate: np.ndarray, seed: int = 3) -> Matured:
+    return Matured(scores, (np.random.default_rng(seed).random(len(scores)) < true_rate).astype(int))
+
+
+def test_matured_labels_bring_scores_back_to_the_rate_of_fraud() -> None:
+    """Fraud has become four times as likely, in odds, as the scores say."""
+    scores = np.random.default_rng(4).beta(1, 20, 40_000)
+    odds = 4 * scores / (1 - scores)
+    true_rate = odds / (1 + odds)
+    known = matured(scores, true_rate)
+    policy = DecisionPolicy.fit(
+        scores, np.full(40_000, 80.0), np.zeros(40_000), model="m", artifact_fingerprint="f", money=MONEY, matured=known
+    )
+    assert policy.calibration.slope == pytest.approx(1, abs=0.05)
+    assert policy.calibration.intercept == pytest.approx(np.log(4), abs=0.15)
+    assert policy.calibrated_on == known.positives
+    assert np.abs(policy.probabilities(scores) - true_rate).max() < 0.02
+    assert (policy.decide(scores, np.full(40_000, 80.0)) == Action.REVIEW).sum() <= MONEY.reviews_per_day
+
+
+def test_what_scores_mean_decides_and_not_what_they_say() -> None:
+    scores, amounts = np.array([0.02]), np.array([50.0])
+    meant = fitted(scores, amounts).model_copy(update={"calibration": Calibration(intercept=8.0)})
+    assert fitted(scores, amounts, MoneyParameters(reviews_per_day=0)).decide(scores, amounts)[0] == Action.APPROVE
+    assert meant.decide(scores, amounts)[0] == Action.DECLINE
+
+
+def test_without_matured_labels_scores_keep_every_bit() -> None:
+    scores = np.random.default_rng(5).random(100)
+    assert fitted(scores, np.ones(100)).probabilities(scores) is scores
+
+
+def test_scores_that_rank_no_better_than_chance_keep_their_meaning() -> None:
+    scores = np.linspace(0.01, 0.99, 50)
+    assert Matured(scores, (scores < 0.5).astype(int)).calibration() == Calibration()
+    assert Matured(scores, np.zeros(50)).calibration() == Calibration()
+
+
+def test_sure_scores_can_be_calibrated() -> None:
+    known = Matured(np.array([0.0, 1.0, 0.5, 0.2]), np.array([0, 1, 1, 0]))
+    assert np.isfinite(known.calibration().slope)
+
+
+def test_matured_scores_that_are_no_probabilities_are_refused() -> None:
+    with pytest.raises(ConfigurationError):
+        Matured(np.array([np.nan, 0.2]), np.array([0, 1])).calibration()
+
+
+def test_a_policy_of_before_calibration_reads_as_it_was() -> None:
+    old = '{"model": "m", "artifact_fingerprint": "f", "min_review_saving": 1.5}'
+    assert DecisionPolicy.model_validate_json(old).calibration == Calibration()
