@@ -36,7 +36,9 @@ def package(version: int, status: model_packages.Approval) -> model_packages.Mod
 
 
 def test_the_promised_commands_are_there() -> None:
-    assert COMMANDS == ["approve", "demo", "dev", "doctor", "handbook", "local", "score", "status"]
+    operate = ["approve", "audit", "card", "compare", "explain", "impact", "refit", "rollback", "score", "status"]
+    run = ["demo", "dev", "doctor", "features", "handbook", "local", "stream"]
+    assert sorted(operate + run) == COMMANDS
 
 
 @pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)], ids=" ".join)
@@ -47,7 +49,7 @@ def test_help_needs_no_services(home: Path, command: list[str]) -> None:
     assert not home.exists()
 
 
-@pytest.mark.parametrize("command", ["approve", "handbook", "score", "status"])
+@pytest.mark.parametrize("command", ["approve", "compare", "handbook", "refit", "score", "status"])
 def test_commands_with_arguments_give_an_example(command: str) -> None:
     assert f"ml-platform {command}" in runner.invoke(app, [command, "--help"]).output
 
