@@ -39,7 +39,9 @@ def build_live_endpoint(model: ModelSettings, model_package: dg.AssetsDefinition
         if config.roll_back_version is not None:
             sagemaker.roll_back(model.name, version=config.roll_back_version, by=config.by, reason=config.reason)
             rolled_back = {"rolled_back_version": config.roll_back_version, "rolled_back_because": config.reason}
-        live = sagemaker.deploy(model.name, model.rollout, context.log.info, declared_by(model).policies)
+        live = sagemaker.deploy(
+            model.name, model.rollout, context.log.info, declared_by(model).policies, returning=bool(rolled_back)
+        )
         sagemaker.manifests(model.name).write("live_endpoint", live)
         keep_deployment(sagemaker.store, model.name, live)
         return dg.MaterializeResult(

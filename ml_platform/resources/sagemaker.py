@@ -228,6 +228,8 @@ class SageMaker(PlatformResource):
         policy: "RolloutPolicy",
         on_progress: Callable[[str], None],
         policies: Mapping[str, str] | None = None,
+        *,
+        returning: bool = False,
     ) -> "LiveEndpoint":
         """Make the endpoint serve the newest approved package.
 
@@ -236,6 +238,7 @@ class SageMaker(PlatformResource):
             policy: How carefully.
             on_progress: Told what happens.
             policies: Fingerprints of the policies declared now; an approval on others is void.
+            returning: This is a rollback: what became stale since is no reason to keep a worse model live.
 
         Raises:
             NotPromotableError: When no package is approved.
@@ -250,7 +253,7 @@ class SageMaker(PlatformResource):
             )
         governance = self.governance(model)
         serving = self.live_package(model)
-        if serving is None or serving.package.arn != package.arn:
+        if not returning and (serving is None or serving.package.arn != package.arn):
             governance.require_deployable(package, policies, at=utc_now())
         live = rollout.deploy(self.settings, model, package, policy, on_progress=on_progress)
         governance.record_deployment(package, by=acting_person(self.settings), changed=live.changed, at=utc_now())
