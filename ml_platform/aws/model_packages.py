@@ -134,7 +134,8 @@ def set_status(
             ModelApprovalStatus=status,
             ApprovalDescription=reason,
             ModelLifeCycle=life_cycle(*_LIFE_CYCLE[status], reason),
-            CustomerMetadataProperties=dict(properties or {}),
+            # Empty ones are refused.
+            **({"CustomerMetadataProperties": dict(properties)} if properties else {}),
         )
 
 

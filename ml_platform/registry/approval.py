@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from ml_platform.aws.model_packages import ModelPackage
+from ml_platform.aws.model_packages import PENDING, ModelPackage
 from ml_platform.core.errors import MLPlatformError
 
 TRAINED_BY, DECIDED_BY, DECIDED_AT, FIRST_LIVE_AT = "trained_by", "decided_by", "decided_at", "first_live_at"
@@ -36,7 +36,7 @@ class Decision(BaseModel):
 def decision_of(package: ModelPackage) -> Decision | None:
     """Return who decided about a package and when; None when nobody did, or not through the platform."""
     by, at = package.properties.get(DECIDED_BY), package.properties.get(DECIDED_AT)
-    if not by or not at:
+    if not by or not at or package.status == PENDING:
         return None
     reason = package.approval_description.partition(": ")[2] or package.approval_description
     return Decision(status=package.status, by=by, at=datetime.fromisoformat(at), reason=reason)

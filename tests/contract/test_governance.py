@@ -1,0 +1,220 @@
+"""Registration, approval, expiry and the audit trail, on a real registry and real S3."""
+
+import json
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from ml_platform.aws import model_cards, model_packages
+from ml_platform.core.errors import ArtifactError
+from ml_platform.core.settings import Settings
+from ml_platform.registry import dossier, lookup
+from ml_platform.registry.approval import SelfApprovalError
+from ml_platform.registry.audit import find_breaks, find_unrecorded
+from ml_platform.registry.card import CardTooLongError
+from ml_platform.registry.dossier import EvidenceError
+from ml_platform.resources.governance import CARD_PAGE, DEPENDENCIES, StaleEvidenceError
+from ml_platform.resources.registration import NotPromotableError
+from tests.contract.governance_world import NOW, GovernanceWorld
+
+POLICIES = {"gate policy": "g1", "decision policy": "m1"}
+
+
+@pytest.fixture
+def world(sagemaker_settings: Settings) -> GovernanceWorld:
+    """A landed day, and a model that nobody registered yet."""
+    world = GovernanceWorld(sagemaker_settings, f"m{uuid.uuid4().hex[:12]}")
+    world.land()
+    return world
+
+
+def acts(world: GovernanceWorld) -> list[tuple[str, str]]:
+    return [(record.act, record.by) for record in world.governance.trail.records()]
+
+
+def approve(
+    world: GovernanceWorld, package: model_packages.ModelPackage, by: str = "rita"
+) -> model_packages.ModelPackage:
+    return world.governance.approve(package, by=by, reason="figures hold", at=NOW, policies=POLICIES)
+
+
+def test_a_package_comes_with_its_card_its_page_its_dependencies_and_a_stage(world: GovernanceWorld) -> None:
+    package = world.register()
+    store = world.governance.store
+    assert (package.status, package.stage, package.stage_status) == (
+        "PendingManualApproval",
+        "Proposal",
+        "PendingApproval",
+    )
+    card = model_cards.describe(world.settings.region, world.governance.card_name(package.version))
+    assert card is not None
+    assert card.status == "PendingReview"
+    assert "90 % interval" in card.content
+    page = store.get(store.key(package.properties[CARD_PAGE])).decode()
+    assert "0.6100 to 0.7300" in page
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    listed = json.loads(store.get(store.key(package.properties[DEPENDENCIES])))
+    assert listed["bomFormat"] == "CycloneDX"
+    assert "lightgbm" in {part["name"] for part in listed["components"]}
+    assert acts(world) == [("register", "tina")]
+
+
+def test_registering_again_is_one_package_one_card_and_one_record(world: GovernanceWorld) -> None:
+    first, again = world.register(), world.register()
+    assert again.arn == first.arn
+    assert acts(world) == [("register", "tina")]
+    card = model_cards.describe(world.settings.region, world.governance.card_name(first.version))
+    assert card is not None
+    assert card.version == 1
+
+
+def test_another_person_approves_and_the_card_says_who(world: GovernanceWorld) -> None:
+    approved = approve(world, world.register())
+    assert (approved.status, approved.stage, approved.stage_status) == ("Approved", "Production", "Approved")
+    card = model_cards.describe(world.settings.region, world.governance.card_name(approved.version))
+    assert card is not None
+    assert card.status == "Approved"
+    assert "Approved by rita" in card.content
+    assert acts(world) == [("register", "tina"), ("approve", "rita")]
+
+
+def test_who_trained_a_model_cannot_approve_it_but_may_reject_it(world: GovernanceWorld) -> None:
+    package = world.register(trained_by="tina")
+    with pytest.raises(SelfApprovalError, match="trained by tina"):
+        approve(world, package, by="Tina")
+    assert lookup.latest_approved(world.settings.region, package.group) is None
+    rejected = world.governance.reject(package, by="tina", reason="I was wrong", at=NOW)
+    assert rejected.status == "Rejected"
+    assert "I was wrong" in rejected.approval_description
+    assert [act for act, _ in acts(world)] == ["register", "refuse", "reject"]
+
+
+def test_a_report_that_was_tampered_with_is_refused(world: GovernanceWorld) -> None:
+    package = world.register()
+    store = world.governance.store
+    key = store.key(package.properties[dossier.ADDRESS])
+    store.put(key, store.get(key).replace(b"0.67", b"0.97"))
+    with pytest.raises(EvidenceError, match="changed after it was registered"):
+        approve(world, package)
+    assert lookup.latest_approved(world.settings.region, package.group) is None
+
+
+def test_a_truncated_artifact_is_refused_before_anything_is_registered(world: GovernanceWorld) -> None:
+    candidate = world.candidate()
+    store = world.governance.store
+    whole = store.get(store.key(candidate.artifact_uri))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GovernanceWorld, "candidate", lambda _: candidate)
+        store.put(store.key(candidate.artifact_uri), whole[: len(whole) // 2])
+        with pytest.raises(ArtifactError):
+            world.register()
+    assert acts(world) == []
+
+
+def test_an_artifact_that_is_another_models_is_refused_at_approval(world: GovernanceWorld) -> None:
+    package = world.register()
+    other = GovernanceWorld(world.settings, "another").candidate()
+    store = world.governance.store
+    store.put(store.key(package.artifact_uri), store.get(store.key(other.artifact_uri)))
+    with pytest.raises(ArtifactError, match="another model's artifact"):
+        approve(world, package)
+
+
+def test_a_card_too_long_for_sagemaker_is_refused_and_nothing_is_registered(world: GovernanceWorld) -> None:
+    parameters = {f"parameter-{number}": "x" * 200 for number in range(500)}
+    with pytest.raises(CardTooLongError, match="training_details") as refused:
+        world.register(declared=world.declared(parameters=parameters))
+    assert "100,000" in str(refused.value)
+    assert acts(world) == []
+
+
+def test_evidence_older_than_the_policies_is_not_registered(world: GovernanceWorld) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        evidence = world.evidence(policies={"gate policy": "looser"})
+        patch.setattr(GovernanceWorld, "evidence", lambda _self, **_: evidence)
+        with pytest.raises(NotPromotableError, match="gate policy changed"):
+            world.register()
+
+
+def test_a_changed_policy_or_a_corrected_day_makes_evidence_stale_and_is_named(world: GovernanceWorld) -> None:
+    package = world.register()
+    world.land("corrected")
+    with pytest.raises(StaleEvidenceError) as refused:
+        world.governance.approve(
+            package, by="rita", reason="-", at=NOW, policies={**POLICIES, "gate policy": "stricter"}
+        )
+    assert "gate policy changed" in str(refused.value)
+    assert "payments/transactions was corrected for 2026-02-10" in str(refused.value)
+    assert "decision policy" not in str(refused.value)
+
+
+def test_an_approval_is_void_at_deployment_when_its_evidence_became_stale(world: GovernanceWorld) -> None:
+    package = approve(world, world.register())
+    world.governance.require_deployable(package, POLICIES, at=NOW)
+    world.land("corrected")
+    with pytest.raises(StaleEvidenceError, match="corrected"):
+        world.governance.require_deployable(package, POLICIES, at=NOW)
+    assert lookup.latest_approved(world.settings.region, package.group) is None
+    assert acts(world)[-1] == ("void", "the deployment")
+
+
+def test_an_approval_expires_unless_it_was_live(world: GovernanceWorld) -> None:
+    package = approve(world, world.register())
+    late = NOW + timedelta(days=world.settings.approval_valid_days)
+    world.governance.require_deployable(package, POLICIES, at=late - timedelta(seconds=1))
+    with pytest.raises(StaleEvidenceError, match="expired on 2026-06-30"):
+        world.governance.require_deployable(package, POLICIES, at=late)
+    assert acts(world)[-1][0] == "expire"
+    pending = lookup.list_packages(world.settings.region, package.group)[0]
+    again = approve(world, pending)
+    world.governance.record_deployment(again, by="rita", changed=True, at=NOW)
+    live = lookup.list_packages(world.settings.region, package.group)[0]
+    world.governance.require_deployable(live, POLICIES, at=late + timedelta(days=900))
+
+
+def test_new_evidence_takes_the_place_of_stale_evidence_and_asks_for_a_new_decision(world: GovernanceWorld) -> None:
+    before = approve(world, world.register())
+    world.land("corrected")
+    after = world.register()
+    assert after.arn == before.arn
+    assert after.status == "PendingManualApproval"
+    assert after.properties[dossier.DIGEST] != before.properties[dossier.DIGEST]
+    assert approve(world, after).approved
+
+
+def test_a_retired_package_is_archived_and_not_deployed(world: GovernanceWorld) -> None:
+    package = approve(world, world.register())
+    retired = world.governance.retire(package, by="rita", reason="the product ended", at=NOW)
+    assert (retired.stage, retired.stage_status) == ("Archived", "Retired")
+    assert lookup.latest_approved(world.settings.region, package.group) is None
+    card = model_cards.describe(world.settings.region, world.governance.card_name(package.version))
+    assert card is not None
+    assert card.status == "Archived"
+
+
+def test_a_trail_that_was_changed_cut_or_gone_around_is_found(world: GovernanceWorld) -> None:
+    package = approve(world, world.register())
+    trail, store = world.governance.trail, world.governance.store
+    whole = list(trail.records())
+    assert find_breaks(whole) == []
+    forged = whole[0].model_copy(update={"by": "somebody else"})
+    assert "record 1 was changed: its content does not have its hash" in find_breaks([forged, whole[1]])
+    assert "does not follow" in find_breaks([forged.sealed(), whole[1]])[0]
+    assert find_breaks(whole[1:]) == ["record 1 is missing: record 2 follows"]
+    packages = lookup.list_packages(world.settings.region, package.group)
+    assert find_unrecorded(packages, whole) == []
+    assert "no record says by whom" in find_unrecorded(packages, whole[:1])[0]
+    store.delete([f"audit/{world.model}/00000002.json"])
+    assert find_unrecorded(packages, trail.records()) != []
+
+
+def test_a_record_is_never_written_over(world: GovernanceWorld) -> None:
+    from ml_platform.aws.sealed_objects import put_once
+
+    world.register()
+    key = f"audit/{world.model}/00000001.json"
+    before = world.governance.store.get(key)
+    assert not put_once(world.governance.store, key, b"{}")
+    assert world.governance.store.get(key) == before
