@@ -40,17 +40,17 @@ def all_decisions(store: ObjectStore, model: str) -> "pl.DataFrame":
     import polars as pl
 
     columns = ("inference_id", "inference_time", "variant", "artifact_fingerprint")
-    schema = {"inference_time": pl.Datetime("us", "UTC")}
+    schema: dict[str, Any] = {**dict.fromkeys(columns, pl.String), "inference_time": pl.Datetime("us", "UTC")}
     frames = [
         # Traffic that was captured before answers said who made them has no such column.
         (frame if columns[-1] in frame.columns else frame.with_columns(pl.lit("").alias(columns[-1])))
         .select(columns)
-        .cast({**dict.fromkeys(columns, pl.String), **schema})
+        .cast(schema)
         for chunk in _hours(store, model, columns)
         for frame in chunk
         if frame.height
     ]
-    empty = pl.DataFrame(schema={**dict.fromkeys(columns, pl.String), **schema})
+    empty = pl.DataFrame(schema=schema)
     return pl.concat([empty, *frames]).unique("inference_id", keep="first", maintain_order=True)
 
 

@@ -12,6 +12,7 @@ from ml_platform.components.model_pipeline import ModelPipeline
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
 from ml_platform.core.errors import ConfigurationError
+from ml_platform.evaluation.explanations import Explanations
 from ml_platform.features.offline.training_set_spec import TrainingSetManifest
 from ml_platform.registry import lookup, model_package
 from ml_platform.resources.artifacts import load_model
@@ -30,7 +31,8 @@ TRAINED = ("training_set", "model_candidate", "evaluation_report", "model_packag
 
 @pytest.fixture(scope="module")
 def models() -> list[ModelPipeline]:
-    return [a_model(MODEL)]
+    # A small world has few frauds; a calibration on them is a poor one, and it is there.
+    return [a_model(MODEL, policy_min_positives=1)]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,15 @@ def test_a_score_comes_with_reasons_and_the_action_of_the_policy_in_force(world:
         )
     assert decided[-1].reasons is None
     assert decided[-1].action is None
+
+
+def test_a_reviewer_sees_what_a_candidate_decides_by(world: World, package: ModelPackage) -> None:
+    found = world.manifests.read("explanations", Explanations)
+    assert found.candidate_fingerprint == package.properties["candidate_fingerprint"]
+    assert len(found.importance) == len(load_model(world.store, package.artifact_uri).pipeline.signature.features)
+    assert found.importance[0].low > 0
+    # The first model: there is no champion whose reasons could be kept.
+    assert (found.agreement, found.failures) == (None, ())
 
 
 def test_a_decision_is_explained_from_score_to_approver(
@@ -202,3 +213,18 @@ def test_people_see_reasons_in_words(world: World, decided: list[Score]) -> None
     if found.reasons:
         assert "log-odds" in text
     assert f"{MODEL}: " in text
+
+
+def test_labels_that_matured_calibrate_the_policy_anew(world: World, decided: list[Score]) -> None:
+    """The last test: it lands the days on which the labels of the decided payments become known."""
+    before = world.manifests.read("decision_policy", FittedPolicy)
+    assert before.policy.calibrated_on == 0
+    world.land(LIVE_FROM + 1, LIVE_FROM + 9)
+    world.runs.materialize([f"{MODEL}/decision_policy"])
+    after = world.manifests.read("decision_policy", FittedPolicy)
+    assert after.policy.calibrated_on > 0
+    in_force = PolicyInForce(world.store, MODEL).current()
+    assert in_force is not None
+    assert in_force.version == after.policy.version != before.policy.version
+    # What was decided before keeps the policy it was decided by.
+    assert explain(world.settings, MODEL, "asked-0").policy_version == before.policy.version
