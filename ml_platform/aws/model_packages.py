@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         CreateModelPackageInputTypeDef,
         DescribeModelPackageOutputTypeDef,
         ModelLifeCycleTypeDef,
+        UpdateModelPackageInputTypeDef,
     )
 
 Approval = Literal["Approved", "Rejected", "PendingManualApproval"]
@@ -128,15 +129,16 @@ def set_status(
         properties: Of the package, set in the same call.
     """
     reason = " ".join(description.split())[:1024]
+    request: "UpdateModelPackageInputTypeDef" = {
+        "ModelPackageArn": arn,
+        "ModelApprovalStatus": status,
+        "ApprovalDescription": reason,
+        "ModelLifeCycle": life_cycle(*_LIFE_CYCLE[status], reason),
+    }
+    if properties:  # an empty map is refused
+        request["CustomerMetadataProperties"] = dict(properties)
     with failures.translated(f"set {arn} to {status}"):
-        clients.sagemaker(region).update_model_package(
-            ModelPackageArn=arn,
-            ModelApprovalStatus=status,
-            ApprovalDescription=reason,
-            ModelLifeCycle=life_cycle(*_LIFE_CYCLE[status], reason),
-            # Empty ones are refused.
-            **({"CustomerMetadataProperties": dict(properties)} if properties else {}),
-        )
+        clients.sagemaker(region).update_model_package(**request)
 
 
 def retire(region: str, arn: str, description: str) -> None:
