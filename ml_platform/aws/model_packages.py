@@ -129,7 +129,7 @@ def set_status(
         properties: Of the package, set in the same call.
     """
     reason = " ".join(description.split())[:1024]
-    request: "UpdateModelPackageInputTypeDef" = {
+    request: UpdateModelPackageInputTypeDef = {
         "ModelPackageArn": arn,
         "ModelApprovalStatus": status,
         "ApprovalDescription": reason,
