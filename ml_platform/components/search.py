@@ -73,6 +73,8 @@ def search_metadata(found: SearchResult) -> dict[str, dg.MetadataValue | float |
         **numbers(
             {
                 f"best_{found.objective}": found.best_objective,
+                f"declared_{found.objective}": found.declared.objective,
+                "gain": found.gain,
                 "trials": len(found.trials),
                 "billable_seconds": found.billable_seconds,
                 "usd": found.usd,

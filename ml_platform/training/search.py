@@ -12,14 +12,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml_platform.aws import tuning_jobs
+from ml_platform.aws import training_jobs, tuning_jobs
 from ml_platform.aws.tuning_jobs import TunedJob
 from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
 from ml_platform.core.errors import ConfigurationError, JobFailedError
 from ml_platform.core.fingerprint import fingerprint_json, fingerprint_parts
 from ml_platform.core.settings import Settings
-from ml_platform.modeling.contract import CODE_CHANNEL, TRAIN_CHANNEL
-from ml_platform.training.run import TrainingInputs, candidate_parts
+from ml_platform.modeling.contract import CODE_CHANNEL, TRAIN_CHANNEL, TRIAL_OBJECTIVE
+from ml_platform.training.job_request import training_job_request
+from ml_platform.training.run import TrainingInputs, candidate_fingerprint, candidate_parts
 from ml_platform.training.search_space import SearchBudget, SearchSpace, judge_budget
 from ml_platform.training.tuning_request import tuning_job_request
 
@@ -57,13 +58,14 @@ class SearchResult(BaseModel):
     best_parameters: dict[str, Any] = Field(description="Values as numbers where they are numbers.")
     best_objective: float
     best_job: str
+    declared: Trial = Field(description="The declared parameters, measured in the same way: what is to be beaten.")
     trials: tuple[Trial, ...]
     billable_seconds: int
     usd: float | None
     ended_at: datetime | None
 
     def parameters_for(self, features: tuple[str, ...], code: str) -> dict[str, Any]:
-        """Return the best parameters for a fit of these features by this code.
+        """Return the best parameters for a fit of these features by this code; none when the declared ones were best.
 
         Raises:
             ConfigurationError: When the search was about something else.
@@ -74,7 +76,15 @@ class SearchResult(BaseModel):
                 f"The search {self.job_name} was made with other {' and '.join(changed)}. Materialize"
                 f" {self.model}/hyperparameter_search again, or set training.use_search to false."
             )
-        return dict(self.best_parameters)
+        return dict(self.best_parameters) if self.gain > 0 else {}
+
+    @property
+    def gain(self) -> float:
+        """How much better the best trial is than the declared parameters, on the same folds.
+
+        The best of many is lucky as well as good: expect less on days that nobody has seen.
+        """
+        return self.best_objective - (self.declared.objective or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,8 @@ def search(
             told.add(line)
             on_progress(line)
 
+    # First, and alone: what fails here, such as too few days or code that breaks, would fail in every trial.
+    declared = _measure_declared(settings, inputs, cost, clock=clock, sleep=sleep)
     name = tuning_jobs.start_or_adopt(settings.region, request)
     try:
         job = tuning_jobs.follow(
@@ -147,7 +159,43 @@ def search(
     except JobFailedError as error:
         # SageMaker says that no training job succeeded; why, only the training jobs say.
         raise JobFailedError(f"{error} {_first_reason(tuning_jobs.tuned_jobs(settings.region, name))}") from error
-    return _result(inputs, fingerprint, job, tuning_jobs.tuned_jobs(settings.region, name), cost)
+    return _result(inputs, fingerprint, job, declared, tuning_jobs.tuned_jobs(settings.region, name), cost)
+
+
+def _measure_declared(settings: Settings, inputs: SearchInputs, cost: Cost, *, clock: Clock, sleep: Sleep) -> Trial:
+    """Return the declared parameters' figure, by an ordinary training job that measures as the trials do."""
+    fingerprint = candidate_fingerprint(settings, inputs.training)
+    given = inputs.training.hyperparameters.model_copy(update={"fingerprint": fingerprint})
+    request = training_job_request(
+        settings,
+        model=inputs.training.model,
+        fingerprint=fingerprint,
+        channels=_channels(inputs.training.channels),
+        hyperparameters=given.to_sagemaker(),
+        metrics=(TRIAL_OBJECTIVE,),
+    )
+    request["StoppingCondition"] = {"MaxRuntimeInSeconds": inputs.budget.max_trial_seconds}
+    job = training_jobs.follow(
+        settings.region,
+        training_jobs.start_or_adopt(settings.region, request),
+        on_log=lambda _: None,
+        clock=clock,
+        sleep=sleep,
+        poll_seconds=settings.poll_seconds,
+        stop_on_interrupt=True,
+    )
+    if TRIAL_OBJECTIVE not in job.metrics:
+        raise JobFailedError(
+            f"Job {job.name} completed without a figure, so there is nothing to beat. Look at its log."
+        )
+    return Trial(
+        job_name=job.name,
+        status=job.status,
+        parameters={name: str(value) for name, value in given.model_parameters.items()},
+        objective=job.metrics[TRIAL_OBJECTIVE],
+        billable_seconds=job.billable_seconds,
+        usd=cost(job.instance_type, job.billable_seconds),
+    )
 
 
 def _require_budget(settings: Settings, inputs: SearchInputs, cost: Cost) -> None:
@@ -175,7 +223,12 @@ def _static(inputs: SearchInputs, fingerprint: str) -> dict[str, str]:
 
 
 def _result(
-    inputs: SearchInputs, fingerprint: str, job: tuning_jobs.TuningJob, jobs: list[TunedJob], cost: Cost
+    inputs: SearchInputs,
+    fingerprint: str,
+    job: tuning_jobs.TuningJob,
+    declared: Trial,
+    jobs: list[TunedJob],
+    cost: Cost,
 ) -> SearchResult:
     trials = tuple(_trial(each, cost) for each in jobs)
     measured = [trial for trial in trials if trial.status == "Completed" and trial.objective is not None]
@@ -183,7 +236,7 @@ def _result(
         raise JobFailedError(f"Search {job.name} found nothing. {_first_reason(jobs)}")
     # A trial that was stopped early has a figure of its first folds only: no figure to win by.
     best = max(measured, key=lambda trial: (trial.objective or 0.0, trial.job_name))
-    costs = [trial.usd for trial in trials]
+    costs = [trial.usd for trial in (declared, *trials)]
     trial = inputs.training.hyperparameters.trial
     return SearchResult(
         model=inputs.training.model,
@@ -197,8 +250,9 @@ def _result(
         best_parameters={name: _value(text) for name, text in best.parameters.items()},
         best_objective=best.objective or 0.0,
         best_job=best.job_name,
+        declared=declared,
         trials=trials,
-        billable_seconds=sum(trial.billable_seconds for trial in trials),
+        billable_seconds=sum(trial.billable_seconds for trial in (declared, *trials)),
         usd=None if None in costs else sum(each for each in costs if each is not None),
         ended_at=job.ended_at,
     )

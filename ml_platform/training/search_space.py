@@ -76,8 +76,12 @@ class SearchBudget(BaseModel):
 
     @property
     def instance_seconds(self) -> int:
-        """The most instance seconds that can be billed: a trial that runs when the time is over may run to its end."""
-        return min(
+        """The most instance seconds that can be billed.
+
+        That is one trial of the declared parameters, and then the search; a trial that runs when the time is over may
+        run to its end.
+        """
+        return self.max_trial_seconds + min(
             self.max_jobs * self.max_trial_seconds, self.parallel_jobs * (self.max_seconds + self.max_trial_seconds)
         )
 

@@ -12,6 +12,7 @@ import pytest
 
 from ml_platform.aws import clients, tuning_jobs
 from ml_platform.aws.objects import ObjectStore
+from ml_platform.core.clock import Sleep, sleep
 from ml_platform.core.errors import ConfigurationError, JobFailedError
 from ml_platform.core.settings import Settings
 from ml_platform.modeling.hyperparameters import HyperParameters
@@ -102,16 +103,30 @@ def test_every_trial_is_told_with_its_parameters_figure_time_and_cost(found: Sea
     assert all(
         trial.billable_seconds > 0 and trial.usd == usd("ml.m5.large", trial.billable_seconds) for trial in found.trials
     )
-    assert found.usd == pytest.approx(sum(trial.usd or 0 for trial in found.trials))
+    assert found.usd == pytest.approx(sum(trial.usd or 0 for trial in (found.declared, *found.trials)))
     completed = [trial.objective for trial in found.trials if trial.status == "Completed"]
     assert found.best_objective == max(figure for figure in completed if figure is not None)
 
 
 def test_the_best_parameters_are_numbers_where_they_are_numbers(found: SearchResult) -> None:
-    best = found.parameters_for(FEATURES, "")
+    best = found.best_parameters
     assert 0.02 <= best["learning_rate"] <= 0.3
     assert best["num_leaves"] in range(3, 13)
     assert best["positive_weight"] in (1, 4)
+
+
+def test_the_declared_parameters_are_measured_on_the_same_folds(found: SearchResult) -> None:
+    assert found.declared.parameters == {"num_iterations": "10", "num_leaves": "8"}
+    assert found.gain == found.best_objective - (found.declared.objective or 0)
+
+
+@pytest.mark.parametrize(("declared", "expected"), [(0.0, True), (1.0, False)])
+def test_a_search_that_found_nothing_better_changes_nothing(
+    found: SearchResult, declared: float, *, expected: bool
+) -> None:
+    other = found.model_copy(update={"declared": found.declared.model_copy(update={"objective": declared})})
+    assert (other.parameters_for(FEATURES, "") == found.best_parameters) == expected
+    assert bool(other.parameters_for(FEATURES, "")) == expected
 
 
 def test_parameters_are_not_lent_to_another_model(found: SearchResult) -> None:
@@ -141,7 +156,7 @@ def test_a_dearer_budget_of_money_does_not_start_another_search(platform: Platfo
 def test_a_search_over_budget_starts_nothing(platform: Platform) -> None:
     before = jobs()
     poor = replace(platform.inputs, budget=BUDGET.model_copy(update={"max_usd": 0.001, "max_jobs": 4}))
-    with pytest.raises(ConfigurationError, match=r"could cost 0\.01 USD .* more than the 0\.00 USD allowed"):
+    with pytest.raises(ConfigurationError, match=r"could cost 0\.02 USD .* more than the 0\.00 USD allowed"):
         search(platform.settings, poor, usd)
     with pytest.raises(ConfigurationError, match=r"the price of ml\.m5\.large is not known"):
         search(platform.settings, platform.inputs, lambda _instance, _seconds: None)
@@ -173,6 +188,18 @@ def with_one_trial(platform: Platform, seed: int) -> SearchInputs:
     )
 
 
+def raised_once_there_is_another(error: type[BaseException]) -> Sleep:
+    """Return a wait that ends in this error when a tuning job has been started since."""
+    before = set(jobs())
+
+    def wait(_seconds: float) -> None:
+        if set(jobs()) - before:
+            raise error
+        sleep(0.1)
+
+    return wait
+
+
 class KilledError(BaseException):
     """What ends a process that cannot tidy up."""
 
@@ -182,9 +209,7 @@ def test_a_search_that_lost_its_process_is_followed_by_the_next_one(
 ) -> None:
     inputs = with_one_trial(platform, 11)
 
-    def die(_seconds: float) -> None:
-        raise KilledError
-
+    die = raised_once_there_is_another(KilledError)
     with monkeypatch.context() as patch:
         # A process that is killed stops nothing.
         patch.setattr(tuning_jobs, "stop", lambda _region, _name: None)
@@ -198,9 +223,7 @@ def test_a_search_that_lost_its_process_is_followed_by_the_next_one(
 def test_an_interrupted_search_stops_what_is_paid_for_and_begins_anew(platform: Platform) -> None:
     inputs = with_one_trial(platform, 12)
 
-    def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
-
+    interrupt = raised_once_there_is_another(KeyboardInterrupt)
     before = set(jobs())
     with pytest.raises(KeyboardInterrupt):
         search(platform.settings, inputs, usd, sleep=interrupt)
