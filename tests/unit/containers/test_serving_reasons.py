@@ -24,9 +24,13 @@ def ask(server: Server, attributes: str, **headers: str) -> tuple[int, bytes, st
     return status, content, str(answered["content-type"])
 
 
+@pytest.mark.parametrize("most", [1, 4])
 @pytest.mark.parametrize("accept", [JSON, JSON_LINES])
-def test_each_row_has_the_reasons_of_its_own_score(server: Server, pipeline: FittedPipeline, accept: str) -> None:
-    status, content, form = ask(server, "trace=1,reasons=2,policy=1a2b", accept=accept)
+def test_each_row_has_the_reasons_of_its_own_score(
+    server: Server, pipeline: FittedPipeline, accept: str, most: int
+) -> None:
+    """Four are all features there are: what lowered the score must not be among its reasons."""
+    status, content, form = ask(server, f"trace=1,reasons={most},policy=1a2b", accept=accept)
     assert status == 200
     text = content.decode()
     predictions: list[dict[str, Any]] = (
@@ -34,7 +38,7 @@ def test_each_row_has_the_reasons_of_its_own_score(server: Server, pipeline: Fit
     )
     found = contributions(pipeline.booster, ROWS.to_numpy(dtype="float64"))
     for prediction, row in zip(predictions, found, strict=True):
-        expected = reasons(FEATURES, row, most=2)
+        expected = reasons(FEATURES, row, most=most)
         assert [reason["feature"] for reason in prediction["reasons"]] == [reason.feature for reason in expected]
         assert [reason["contribution"] for reason in prediction["reasons"]] == pytest.approx(
             [reason.contribution for reason in expected], abs=1e-12
