@@ -40,7 +40,8 @@ def all_decisions(store: ObjectStore, model: str) -> "pl.DataFrame":
     import polars as pl
 
     columns = ("inference_id", "inference_time", "variant", "artifact_fingerprint")
-    schema: dict[str, Any] = {**dict.fromkeys(columns, pl.String), "inference_time": pl.Datetime("us", "UTC")}
+    types = {**dict.fromkeys(columns, pl.String()), "inference_time": pl.Datetime("us", "UTC")}
+    schema = pl.Schema(types)
     frames = [
         # Traffic that was captured before answers said who made them has no such column.
         (frame if columns[-1] in frame.columns else frame.with_columns(pl.lit("").alias(columns[-1])))
