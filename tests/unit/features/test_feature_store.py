@@ -92,6 +92,7 @@ def test_feast_itself_reads_the_same_definitions(world: World, checkout: Path, t
         "ML_PLATFORM_HOME": str(tmp_path),
         "ML_PLATFORM_REGION": world.settings.region,
         "ML_PLATFORM_ONLINE_STORE": world.settings.online_store,
+        "ML_PLATFORM_FEATURE_REGISTRY": f"sqlite:///{tmp_path}/feast/registry.db",
     }
     command = [str(Path(sys.executable).with_name("feast")), "-c", "feature_repo", "apply"]
     done = subprocess.run(command, env=environment, cwd=checkout, capture_output=True, text=True, check=False)
