@@ -43,8 +43,6 @@ def landed_days(store: ObjectStore, first: date, last: date) -> Mapping[str, dic
     from ml_platform.ingestion.ledger import read_ledger
 
     return {
-        table: {
-            day: entry.fingerprint for day, entry in read_ledger(store, table).days.items() if first <= day <= last
-        }
+        table: {day: entry.fingerprint for day, entry in read_ledger(store, table).days.items() if first <= day <= last}
         for table in ("payments/transactions", "payments/fraud_labels")
     }
