@@ -32,7 +32,7 @@ menu:
 
 setup: $(INSTALLED) ## Create .venv and install the locked dependencies; the others do it by themselves
 
-demo: $(INSTALLED) ## See the whole loop on this machine, in under five minutes
+demo: $(INSTALLED) ## See the whole loop on this machine, in under ten minutes
 	$(BIN)/ml-platform demo
 
 dev: $(INSTALLED) ## Local services and Dagster's UI until Ctrl-C

@@ -1,4 +1,4 @@
-"""``ml-platform demo``: the whole loop as a story, on real services, in under five minutes.
+"""``ml-platform demo``: the whole loop as a story, on real services, in under ten minutes.
 
 Ninety days of history, a champion, a bad candidate that the gate stops, a live week with a shift in it, the decision,
 retraining by the sensor, and a challenger that goes live without a failed request. Every step is a run of the same

@@ -99,7 +99,7 @@ Model = Annotated[str, typer.Argument(help="A folder under ml_platform/defs/mode
 
 @app.command()
 def demo() -> None:
-    """Run the whole loop here: train, gate, deploy, monitor, retrain. Under five minutes, no AWS account.
+    """Run the whole loop here: train, gate, deploy, monitor, retrain. Under ten minutes, no AWS account.
 
     What it did stays: look at it afterwards with [bold]ml-platform dev[/bold] and [bold]ml-platform status[/bold].
     """

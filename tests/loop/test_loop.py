@@ -192,21 +192,6 @@ def monitoring(world: World, traffic: Tally) -> Run:
     return world.run_stage(MONITORING_STAGE)
 
 
-def test_the_endpoint_answers_what_the_offline_pipeline_says_of_offline_features(
-    world: World, first_deployment: list[Run]
-) -> None:
-    """Online features through the endpoint; the same payments through Feast's offline store and the artifact."""
-    served = features_of_day(world.settings, world.day(LIVE_FROM), 50)
-    scorer = Scorer(world.settings, ENDPOINT)
-    online = [scorer.score(features, f"parity-{number}").score for number, features in enumerate(served)]
-    world.land(LIVE_FROM, LIVE_FROM)
-    signature = load_model(world.store, live(world).package.artifact_uri).pipeline
-    payments = FeatureStore().newest_payments("fraud_v1", signature.signature.features, "daily", 1)
-    offline = signature.score(payments.to_pandas())[: len(online)].tolist()
-    assert online == pytest.approx(offline, abs=1e-9)
-    assert len(set(online)) > 10
-
-
 def test_every_request_is_answered_and_captured(world: World, traffic: Tally, monitoring: Run) -> None:
     assert traffic.sent > 200
     assert traffic.errors == []
@@ -262,3 +247,21 @@ def test_rejecting_what_is_live_brings_the_version_before_back(world: World, sec
     assert len(runs) == 1
     assert live(world).package.version == 1
     assert world.runs.tick(APPROVAL)[0] == []
+
+
+def test_the_endpoint_answers_what_the_offline_pipeline_says_of_offline_features(
+    world: World, second_deployment: list[Run]
+) -> None:
+    """Online features through the endpoint; the same payments through Feast's offline store and the artifact.
+
+    On a day of its own: landing a day before its traffic would serve that traffic features from its own future.
+    """
+    served = features_of_day(world.settings, world.day(MATURED), 50)
+    scorer = Scorer(world.settings, ENDPOINT)
+    online = [scorer.score(features, f"parity-{number}").score for number, features in enumerate(served)]
+    world.land(MATURED, MATURED)
+    signature = load_model(world.store, live(world).package.artifact_uri).pipeline
+    payments = FeatureStore().newest_payments("fraud_v1", signature.signature.features, "daily", 1)
+    offline = signature.score(payments.to_pandas())[: len(online)].tolist()
+    assert online == pytest.approx(offline, abs=1e-9)
+    assert len(set(online)) > 10
