@@ -46,7 +46,8 @@ def test_the_job_of_a_killed_run_is_adopted_while_it_runs(bucket: str, tmp_path:
     worker.kill()
     worker.wait()
     assert run_status(tmp_path / "dagster") == "STARTED"
-    threading.Timer(0.2, release.touch).start()
+    # Long enough for the run to find the job, on a machine that is busy too.
+    threading.Timer(6.0, release.touch).start()
     outcome = run(definitions(*order))
     assert outcome.success
     assert outcome.metadata["adopted"]
@@ -89,7 +90,8 @@ def test_two_runs_at_the_same_time_share_one_job(bucket: str, tmp_path: Path) ->
     order = (bucket, {"release": str(release)}, inputs)
     worker = start_run(tmp_path / "dagster", *order)
     wait_until(lambda: running(job_of(inputs)), worker)
-    threading.Timer(0.2, release.touch).start()
+    # Long enough for the run to find the job, on a machine that is busy too.
+    threading.Timer(6.0, release.touch).start()
     outcome = run(definitions(*order))
     assert worker.wait(30) == 0
     assert outcome.materializations == 1

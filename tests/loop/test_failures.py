@@ -105,7 +105,7 @@ def test_an_artifact_that_is_gone_is_trained_again_and_judged(world: World, cand
 
 
 def test_an_evaluation_without_a_candidate_says_what_to_materialize(world: World, history: Run) -> None:
-    with pytest.raises(RunFailedError, match=f"{BROKEN}/training_set does not exist yet. Materialize it first"):
+    with pytest.raises(RunFailedError, match=f"{BROKEN}/model_candidate does not exist yet. Materialize it first"):
         world.run_stage(["evaluation_report"], model=BROKEN)
 
 
