@@ -84,7 +84,8 @@ class Targets:
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
-            config = Config(connect_timeout=5, read_timeout=10)
+            # Whoever sends tries again, and meanwhile serves the other targets.
+            config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
             self._clients[service] = Session().create_client(service, region_name=self._region, config=config)
         return self._clients[service]
 

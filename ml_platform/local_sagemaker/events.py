@@ -2,9 +2,9 @@
 
 Emulators take no events from ``aws.*`` sources, so the stand-in reads the rules of the default bus and delivers to
 their SQS and SNS targets itself. An event is written down in one transaction with the change it tells of and forgotten
-when it is delivered: a crash delivers one twice, as EventBridge may, but loses none. What a target will never take, or
-not within its retry policy, goes to its dead-letter queue. What an event says is ``event_shapes``; which one a rule
-wants, ``event_patterns``.
+when all who want it have it: a crash delivers one twice, as EventBridge may, but loses none. A target that is out of
+reach holds up its own events and nobody else's. What a target will never take, or not within its retry policy, goes to
+its dead-letter queue. What an event says is ``event_shapes``; which one a rule wants, ``event_patterns``.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,28 @@ logger = logging.getLogger(__name__)
 
 KIND = "event"
 BATCH = Query(sort="name", descending=False, limit=100)
-LONGEST_PAUSE = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 # EventBridge's defaults: for a day, 185 times.
 MOST_RETRIES, LONGEST_AGE_SECONDS = 185, 86_400
+
+Delivery = tuple[str, str]
+"""A rule's ARN and a target's id."""
+
+
+@dataclass
+class Progress:
+    """How far an event has come that not all who want it have."""
+
+    delivered: set[Delivery] = field(default_factory=set)
+    attempts: dict[Delivery, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A target that is out of reach: when it is tried again, and how long that is after the last time."""
+
+    until: float
+    pause: float
 
 
 class Events:
@@ -47,9 +67,9 @@ class Events:
         self._last = 0
         self._targets = Targets(service.region)
         self._rules = Rules(service.region)
-        self._delivered: set[tuple[str, str]] = set()
-        """Rule and target that have the event which is being delivered."""
-        self._attempts: dict[tuple[str, str], int] = {}
+        self._waiting: dict[str, Progress] = {}
+        """The events, by name, that some of their targets have yet to get."""
+        self._outages: dict[Delivery, Outage] = {}
         service.store.watch(SHAPES.keys(), self._note)
 
     def start(self) -> None:
@@ -88,29 +108,45 @@ class Events:
         }
 
     async def _deliver_for_ever(self) -> None:
-        pause = 0.1
+        pause = FIRST_PAUSE
         while True:
-            await self._due.wait()
-            self._due.clear()
+            await self._until_due()
             try:
-                # One after the other: the events of a resource arrive in the order in which it changed.
-                while batch := self._service.store.select(KIND, BATCH):
-                    rules = await asyncio.to_thread(self._rules.load)
-                    for row in batch:
-                        if rules:
-                            await asyncio.to_thread(self._deliver, rules, row.body)
-                        self._service.store.delete(KIND, row.name)
-                        self._delivered.clear()
-                        self._attempts.clear()
-                pause = 0.1
+                await self._deliver_all()
+                pause = FIRST_PAUSE
             except (BotoCoreError, ClientError) as error:
                 logger.warning("events wait for the ground services: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._due.set()
 
-    def _deliver(self, rules: "list[Rule]", event: dict[str, Any]) -> None:
-        """Send an event to all targets that want it; raises when one is to be tried again later."""
+    async def _until_due(self) -> None:
+        """Wait for a new event, or until a target that was out of reach is to be tried again."""
+        again = min((outage.until for outage in self._outages.values()), default=None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if again is None else max(0.0, again - time.monotonic())):
+                await self._due.wait()
+        self._due.clear()
+
+    async def _deliver_all(self) -> None:
+        """Offer every event once to each target that wants it and can be reached."""
+        began = time.monotonic()
+        # One after the other: a target gets the events of a resource in the order in which it changed.
+        held_up = {delivery for delivery, outage in self._outages.items() if outage.until > began}
+        page = BATCH
+        while rows := self._service.store.select(KIND, page):
+            rules = await asyncio.to_thread(self._rules.load)
+            for row in rows:
+                if await asyncio.to_thread(self._deliver, rules, row.name, row.body, held_up):
+                    self._service.store.delete(KIND, row.name)
+                    self._waiting.pop(row.name, None)
+            page = replace(BATCH, after=(rows[-1].sort_value, rows[-1].name))
+        # Those that were due and have failed again are due later; of the others nothing waits any more.
+        self._outages = {delivery: outage for delivery, outage in self._outages.items() if outage.until > began}
+
+    def _deliver(self, rules: "list[Rule]", name: str, event: dict[str, Any], held_up: set[Delivery]) -> bool:
+        """Send an event to the targets that want it; return whether none of them has to wait for it."""
+        complete = True
         for rule in rules:
             try:
                 wanted = matches(rule.pattern, event)
@@ -118,25 +154,46 @@ class Events:
                 logger.warning("rule %s gets no events: %s", rule.arn, error)
                 continue
             for target in rule.targets if wanted else ():
-                self._deliver_once(rule, target, event)
+                complete &= self._deliver_once(rule, target, name, event, held_up)
+        return complete
 
-    def _deliver_once(self, rule: "Rule", target: dict[str, Any], event: dict[str, Any]) -> None:
+    def _deliver_once(
+        self, rule: "Rule", target: dict[str, Any], name: str, event: dict[str, Any], held_up: set[Delivery]
+    ) -> bool:
+        """Send an event to a target that does not have it yet; return whether that is done."""
         delivery = (rule.arn, str(target.get("Id")))
-        # Others of the event's targets may have been out of reach: who has it already is not told again.
-        if delivery in self._delivered:
-            return
+        progress = self._waiting.setdefault(name, Progress())
+        if delivery in progress.delivered:
+            return True
+        if delivery in held_up:
+            return False
+        try:
+            self._offer(rule, target, event, progress)
+        except (BotoCoreError, ClientError) as error:
+            last = self._outages.get(delivery)
+            pause = min(2 * last.pause, LONGEST_PAUSE) if last else FIRST_PAUSE
+            self._outages[delivery] = Outage(time.monotonic() + pause, pause)
+            held_up.add(delivery)
+            logger.warning("%s: events wait for target %s: %s", rule.arn, target["Arn"], error)
+            return False
+        self._outages.pop(delivery, None)
+        progress.delivered.add(delivery)
+        return True
+
+    def _offer(self, rule: "Rule", target: dict[str, Any], event: dict[str, Any], progress: Progress) -> None:
+        """Send an event, or give it up; raises when it is to be tried again later."""
+        delivery = (rule.arn, str(target.get("Id")))
         try:
             self._targets.send(target, event)
         except UndeliverableError as error:
             self._give_up(rule, target, event, error)
         except (BotoCoreError, ClientError) as error:
-            attempts = self._attempts[delivery] = self._attempts.get(delivery, 0) + 1
+            attempts = progress.attempts[delivery] = progress.attempts.get(delivery, 0) + 1
             exhausted = exhausted_condition(target.get("RetryPolicy", {}), attempts, self._age_seconds(event))
             if exhausted is None:
                 raise
             tried = {"EXHAUSTED_RETRY_CONDITION": exhausted, "RETRY_ATTEMPTS": str(attempts - 1)}
             self._give_up(rule, target, event, error, tried)
-        self._delivered.add(delivery)
 
     def _give_up(
         self,

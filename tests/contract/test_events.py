@@ -1,8 +1,13 @@
 """State changes reach the queues and topics of the user's own EventBridge rules."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.parse import parse_qs
 
 import boto3
 import pytest
@@ -142,6 +147,62 @@ def test_an_event_that_a_crash_kept_from_being_delivered_is_delivered_afterwards
         process.wait(20)
     box.close()
     assert event["resources"] == [arn]
+
+
+def test_a_target_out_of_reach_holds_up_no_other_and_gets_its_events_in_order_when_it_is_back(
+    settings: Settings,
+    images_file: Path,
+    ground_services: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind, group = "SageMaker Model Package State Change", unique("group")
+    # The rule of the topic is older, so that its target is asked first.
+    lost, served = Mailbox(kind, ModelPackageGroupName=[group]), Mailbox(kind, ModelPackageGroupName=[group]).target()
+    lost.target(Arn="arn:aws:sns:us-east-1:000000000000:told", InputPath="$.resources[0]")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", f"http://127.0.0.1:{(sns_port := free_port())}")
+    process = start_stand_in(tmp_path / "stand-in", images_file, ground_services, port := free_port())
+    sagemaker = boto3.client("sagemaker", endpoint_url=f"http://127.0.0.1:{port}", config=Config(retries={}))
+    try:
+        sagemaker.create_model_package_group(ModelPackageGroupName=group)
+        arns = [sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"] for _ in range(3)]
+        assert [event["resources"] for event in served.collect(3)] == [[arn] for arn in arns]
+        with topics(sns_port) as told:
+            wait_for(lambda: len(told), lambda seen: seen >= 3)
+            arns.append(sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"])
+            wait_for(lambda: len(told), lambda seen: seen >= 4)
+        assert [json.loads(message) for message in told] == arns
+        # Nobody was told twice while the other one waited.
+        assert [event["resources"] for event in served.collect(1)] == [arns[3:]]
+    finally:
+        process.terminate()
+        process.wait(20)
+        served.close()
+        lost.close()
+
+
+@contextmanager
+def topics(port: int) -> Iterator[list[str]]:
+    """Serve SNS on a port; yields the messages that are published."""
+    told: list[str] = []
+
+    class Sns(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
+            told.extend(form["Message"])
+            answer = b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>"
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Sns) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield told
+        server.shutdown()
 
 
 def test_what_a_target_does_not_take_goes_to_its_dead_letter_queue_with_the_reason(account: Account) -> None:
