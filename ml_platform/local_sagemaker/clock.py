@@ -4,9 +4,16 @@ Time stamps are always real: in answers, logs and captures. Only waiting is shor
 """
 
 import asyncio
+import math
 import time
+import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
+
+Mark = tuple[str, float]
+"""A moment of one clock: its name, and what has gone by on it. It can be stored."""
 
 
 class Clock:
@@ -18,6 +25,7 @@ class Clock:
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
         self.frozen = False
+        self._name = uuid.uuid4().hex
         self._elapsed = 0.0
         self._since = time.monotonic()
         self._changed = asyncio.Event()
@@ -39,6 +47,23 @@ class Clock:
         """How many AWS seconds of waiting have gone by since the start."""
         moving = self.scale > 0 and not self.frozen
         return self._elapsed + ((time.monotonic() - self._since) / self.scale if moving else 0.0)
+
+    def mark(self) -> Mark:
+        """Return this moment for ``seconds_since``."""
+        return (self._name, self.elapsed_seconds)
+
+    def seconds_since(self, timestamp: float, mark: Sequence[Any] | None) -> float:
+        """Return how many AWS seconds have gone by since a stored moment; without end where there are no waits.
+
+        Args:
+            timestamp: The moment's real time, which counts after a restart: steps are not remembered over one.
+            mark: What ``mark`` told then.
+        """
+        if self.scale == 0 and not self.frozen:
+            return math.inf
+        if mark is not None and mark[0] == self._name:
+            return self.elapsed_seconds - float(mark[1])
+        return (time.time() - timestamp) / self.scale if self.scale else 0.0
 
     def advance(self, seconds: float) -> None:
         """Let so many AWS seconds have gone by: every wait under way is that much shorter."""

@@ -3,7 +3,6 @@
 A reuse costs no start. Nothing is really kept on this machine but the promise, which is told as SageMaker tells it.
 """
 
-import asyncio
 from typing import Any
 
 from ml_platform.local_sagemaker.service import Service
@@ -20,11 +19,9 @@ def keep_warm(service: Service, body: Body) -> Body:
     seconds = body["ResourceConfig"].get(KEEP_ALIVE)
     if not seconds:
         return {}
-    now = service.clock.timestamp()
-    # AWS imposes this wait: it is scaled.
-    until = now + service.clock.real_seconds(seconds)
-    _end_later(service, body["TrainingJobName"], until)
-    return {"WarmPoolStatus": {"Status": "Available"}, "_WarmSince": now, "_WarmUntil": until}
+    kept = {"_WarmSince": service.clock.timestamp(), "_WarmMark": service.clock.mark()}
+    _end_later(service, body | kept)
+    return {"WarmPoolStatus": {"Status": "Available"}, **kept}
 
 
 def take_pool(service: Service, body: Body) -> bool:
@@ -35,7 +32,8 @@ def take_pool(service: Service, body: Body) -> bool:
     service.store.update(KIND, name, WarmPoolStatus={"Status": "InUse"})
     for pool in _available(service):
         if _traits(pool) == _traits(body):
-            _close(service, pool, {"Status": "Reused", "ReusedByJob": name}, service.clock.timestamp())
+            kept = service.clock.timestamp() - pool["_WarmSince"]
+            _close(service, pool, {"Status": "Reused", "ReusedByJob": name}, kept)
             return True
     return False
 
@@ -48,28 +46,30 @@ def let_go(body: Body) -> Body:
 def recover(service: Service) -> None:
     """Watch again over the pools that a service which was stopped has left."""
     for pool in _available(service):
-        _end_later(service, pool["TrainingJobName"], pool["_WarmUntil"])
+        _end_later(service, pool)
 
 
 def _available(service: Service) -> list[Body]:
     return service.store.list(KIND, **{"WarmPoolStatus.Status": "Available"})
 
 
-def _end_later(service: Service, name: str, until: float) -> None:
+def _end_later(service: Service, warm: Body) -> None:
+    name, since, seconds = warm["TrainingJobName"], warm["_WarmSince"], warm["ResourceConfig"][KEEP_ALIVE]
+    gone = service.clock.seconds_since(since, warm.get("_WarmMark"))
+
     async def end() -> None:
-        await asyncio.sleep(max(0.0, until - service.clock.timestamp()))
+        await service.clock.sleep(seconds - gone)
         pool = service.store.get(KIND, name)
         # It may be gone, taken, or another job of the same name.
-        if pool and pool.get("_WarmUntil") == until:
-            _close(service, pool, {"Status": "Terminated"}, until)
+        if pool and pool.get("_WarmSince") == since:
+            _close(service, pool, {"Status": "Terminated"}, service.clock.real_seconds(seconds))
 
     service.spawn(end(), f"warm pool of {name}")
 
 
-def _close(service: Service, pool: Body, status: Body, now: float) -> None:
-    retained = max(0, round(now - pool["_WarmSince"]))
-    status = {**status, "ResourceRetainedBillableTimeInSeconds": retained}
-    service.store.update(KIND, pool["TrainingJobName"], WarmPoolStatus=status, _WarmSince=None, _WarmUntil=None)
+def _close(service: Service, pool: Body, status: Body, kept_seconds: float) -> None:
+    status = {**status, "ResourceRetainedBillableTimeInSeconds": max(0, round(kept_seconds))}
+    service.store.update(KIND, pool["TrainingJobName"], WarmPoolStatus=status, _WarmSince=None, _WarmMark=None)
 
 
 def _traits(body: Body) -> list[Any]:

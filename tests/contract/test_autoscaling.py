@@ -11,6 +11,7 @@ from ml_platform.core.settings import Settings
 from tests.contract.hosting_account import Account, eventually, register_image
 from tests.contract.test_hosting_async import an_async_config, invoke
 from tests.contract.test_hosting_async import stored as stored_answer
+from tests.contract.test_hosting_serverless import skip
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
@@ -142,6 +143,42 @@ def test_a_queue_without_instances_gets_one_by_a_step_and_loses_it_by_a_schedule
     assert f"monitor alarm wake-{endpoint} in state ALARM triggered policy wake" in {
         activity["Cause"] for activity in newest["ScalingActivities"]
     }
+
+
+def test_a_step_of_the_clock_ends_a_cool_down(account: Account, autoscaling: Any, stand_in: str) -> None:
+    endpoint = account.an_endpoint(account.a_config("first"))
+    place, cloudwatch = a_place(endpoint), boto3.client("cloudwatch", endpoint_url=stand_in)
+    autoscaling.register_scalable_target(**place, MinCapacity=1, MaxCapacity=3)
+    steps = {
+        "AdjustmentType": "ChangeInCapacity",
+        "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
+        "Cooldown": 3600,
+    }
+    policy = autoscaling.put_scaling_policy(
+        **place, PolicyName="more", PolicyType="StepScaling", StepScalingPolicyConfiguration=steps
+    )
+    cloudwatch.put_metric_alarm(
+        AlarmName=f"more-{endpoint}",
+        Namespace="Shop",
+        MetricName="Nothing",
+        Statistic="Sum",
+        Period=86_400,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        AlarmActions=[policy["PolicyARN"]],
+    )
+
+    def called() -> int:
+        for state in ("OK", "ALARM"):
+            cloudwatch.set_alarm_state(AlarmName=f"more-{endpoint}", StateValue=state, StateReason="by hand")
+        return instances(account, endpoint)
+
+    eventually(lambda: called() == 2)
+    account.settled(endpoint)
+    assert called() == 2
+    skip(stand_in, 3600)
+    eventually(lambda: called() == 3)
 
 
 def test_a_metric_of_ones_own_is_tracked(account: Account, autoscaling: Any, stand_in: str) -> None:

@@ -20,6 +20,7 @@ from tests.contract.sagemaker_requests import (
     unique,
     wait_for,
 )
+from tests.contract.test_hosting_serverless import skip
 from tests.contract.test_restart import containers_of, running
 
 SCRIPT = str(Path(__file__).parent / "images" / "distributed.py")
@@ -162,6 +163,21 @@ def test_a_warm_pool_starts_the_next_job_at_once_and_ends_in_time(sagemaker: Any
     wait_for(lambda: pool(second)["Status"], lambda status: status == "Terminated")
     ended_training_job(sagemaker, other)
     assert pool(other)["Status"] == "Terminated"
+
+
+def test_a_step_of_the_clock_ends_a_warm_pool(sagemaker: Any, bucket: str, stand_in: str) -> None:
+    name = unique("warm")
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5}
+    resources["KeepAlivePeriodInSeconds"] = 3600
+    sagemaker.create_training_job(**training_job(bucket, name, ResourceConfig=resources))
+    ended_training_job(sagemaker, name)
+
+    def status() -> str:
+        return str(sagemaker.describe_training_job(TrainingJobName=name)["WarmPoolStatus"]["Status"])
+
+    assert status() == "Available"
+    skip(stand_in, 3600)
+    wait_for(status, lambda told: told == "Terminated")
 
 
 @pytest.mark.parametrize("stage", ["Starting", "Training"])

@@ -1,7 +1,6 @@
 """What policies and schedules do to a registered variant: within its bounds, not while it changes, not too often."""
 
 import logging
-import time
 import uuid
 from typing import Any
 
@@ -59,7 +58,8 @@ async def scale(service: Service, target: Target, asked: int, cause: str) -> Non
     request = {"EndpointName": endpoint, "DesiredWeightsAndCapacities": [change]}
     await OPERATIONS["UpdateEndpointWeightsAndCapacities"](service, request)
     now = service.clock.timestamp()
-    service.store.update(TARGET_KIND, target["ResourceId"], ScaledAt=now, ScaledFrom=instances)
+    mark = service.clock.mark()
+    service.store.update(TARGET_KIND, target["ResourceId"], ScaledAt=now, ScaledFrom=instances, ScaledMark=mark)
     logger.info("%s is scaled from %d to %d instances", target["ResourceId"], instances, count)
     activity = {
         "ActivityId": str(uuid.uuid4()),
@@ -77,7 +77,9 @@ async def scale(service: Service, target: Target, asked: int, cause: str) -> Non
 
 def is_cooling(service: Service, target: Target, seconds: float) -> bool:
     """Return whether a variant was scaled less than so many AWS seconds ago."""
-    return bool(time.time() - target.get("ScaledAt", 0.0) < service.clock.real_seconds(seconds))
+    if "ScaledAt" not in target:
+        return False
+    return service.clock.seconds_since(target["ScaledAt"], target.get("ScaledMark")) < seconds
 
 
 def is_held(target: Target, *, out: bool) -> bool:

@@ -1,6 +1,8 @@
 """The clock: waits pass at its pace, and are skipped or sped up while they last."""
 
 import asyncio
+import json
+import math
 import time
 
 from ml_platform.local_sagemaker.clock import Clock
@@ -80,3 +82,24 @@ def test_a_thawed_clock_goes_on_where_it_stood() -> None:
         await asyncio.wait_for(sleeper, 5)
 
     asyncio.run(wait())
+
+
+def test_steps_count_for_what_has_gone_by_since_a_moment_and_nothing_else_does_while_it_is_frozen() -> None:
+    clock = Clock()
+    clock.freeze()
+    # Stored and read again, as everything is that outlives a restart.
+    then, mark = clock.timestamp() - 1000, json.loads(json.dumps(clock.mark()))
+    assert clock.seconds_since(then, mark) == 0
+    clock.advance(299)
+    assert clock.seconds_since(then, mark) == 299
+
+
+def test_after_a_restart_real_time_counts_for_what_has_gone_by() -> None:
+    stopped = Clock(0.5)
+    stopped.advance(10_000)
+    assert 99 < Clock(0.5).seconds_since(stopped.timestamp() - 50, stopped.mark()) < 200
+
+
+def test_where_there_are_no_waits_everything_is_long_ago() -> None:
+    clock = Clock(0)
+    assert clock.seconds_since(clock.timestamp(), clock.mark()) == math.inf
