@@ -43,13 +43,11 @@ class ScoredRows:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Each metric's value in each draw, of shape (n_draws,); NaN where a draw had no value."""
+    """Each metric of one model, on the rows as they are and in each draw."""
 
+    figures: Mapping[str, float]
     values: "Mapping[str, np.ndarray]"
-
-    def minus(self, other: "Draws") -> "Draws":
-        """The paired differences."""
-        return Draws({name: self.values[name] - other.values[name] for name in self.values})
+    """Of shape (n_draws,); NaN where a draw had no value."""
 
 
 def draw_cards(n_cards: int, draws: int, seed: int) -> "np.ndarray":
@@ -85,10 +83,15 @@ def ranking_draws(rows: ScoredRows, scores: "Mapping[str, np.ndarray]", drawn: "
     def measure(weights: "np.ndarray") -> list[list[float]]:
         return [_figures(ranking, by_day, weights) for ranking, by_day in measured.values()]
 
+    # The rows as they are: each card once.
+    once = np.ones_like(drawn[:1])
     with ThreadPoolExecutor(THREADS) as pool:
-        table = np.array(list(pool.map(measure, drawn)))
+        table = np.array(list(pool.map(measure, np.concatenate([once, drawn]))))
     return {
-        name: Draws({metric: table[:, position, column] for column, metric in enumerate(RANKING_METRICS)})
+        name: Draws(
+            dict(zip(RANKING_METRICS, table[0, position].tolist(), strict=True)),
+            {metric: table[1:, position, column] for column, metric in enumerate(RANKING_METRICS)},
+        )
         for position, name in enumerate(measured)
     }
 

@@ -10,14 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.evaluation.bootstrap import DRAWS, RANKING_METRICS, ScoredRows, draw_cards, ranking_draws, ratio_draws
 from ml_platform.evaluation.slices import PAYMENT_SLICES, SliceBy
-from ml_platform.modeling.metrics import CARDS_PER_DAY, average_precision, card_precision_at_k, roc_auc
+from ml_platform.modeling.weighted_ranking import MAX_FPR
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-MAX_FPR = 0.01
-"""False-positive rate at which recall is compared: one genuine payment in a hundred is disturbed."""
 CONFIDENCE = 0.90
 """Of each one-sided bound. By simulation (``make bench-gate``) an equal challenger is promoted in well under 5 % of
 draws at this level, because percentile bounds of average precision are cautious when positives are few."""
@@ -106,14 +104,14 @@ def compare(  # noqa: PLR0913  # keyword-only options with defaults
     rows = ScoredRows.of(labels, holdout[card], holdout["event_time"])
     drawn = draw_cards(int(rows.cards.max()) + 1, draws, seed)
     measured = ranking_draws(rows, scores, drawn)
-    flagged = {name: _flagged(labels, given) for name, given in scores.items()}
-    figures = {name: _figures(rows, given, flagged[name]) for name, given in scores.items()}
+    ours, theirs = measured["challenger"], measured["champion"]
     metrics = [
-        _difference(name, figures["challenger"][name], figures["champion"][name], deltas)
-        for name, deltas in measured["challenger"].minus(measured["champion"]).values.items()
+        _difference(name, ours.figures[name], theirs.figures[name], ours.values[name] - theirs.values[name])
+        for name in RANKING_METRICS
     ]
     if costs is not None:
         metrics.append(_savings(rows, costs, drawn))
+    flagged = {name: _flagged(labels, given) for name, given in scores.items()}
     judged, small = _cut(holdout, labels, slices, min_slice_positives)
     return Comparison(
         draws=draws,
@@ -144,19 +142,6 @@ def _flagged(labels: "np.ndarray", scores: "np.ndarray") -> "np.ndarray":
     allowed = int(MAX_FPR * len(genuine))
     flagged: np.ndarray = scores > genuine[allowed] if allowed < len(genuine) else np.ones(len(scores), bool)
     return flagged
-
-
-def _figures(rows: ScoredRows, scores: "np.ndarray", flagged: "np.ndarray") -> dict[str, float]:
-    import pandas as pd
-
-    by_card = pd.DataFrame({"day": rows.days, "customer_id": rows.cards, "label": rows.labels, "score": scores})
-    values = (
-        average_precision(rows.labels, scores),
-        roc_auc(rows.labels, scores),
-        float(flagged[rows.labels == 1].mean()),
-        card_precision_at_k(by_card, k=CARDS_PER_DAY),
-    )
-    return dict(zip(RANKING_METRICS, values, strict=True))
 
 
 def _difference(name: str, challenger: float, champion: float, deltas: "np.ndarray") -> Difference:

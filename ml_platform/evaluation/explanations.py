@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core import svg
 from ml_platform.core.verdict import Verdict
-from ml_platform.evaluation.bootstrap import draw_cards
+from ml_platform.evaluation.bootstrap import draw_cards, ratio_draws
 from ml_platform.modeling.reasons import MAX_REASONS, agreement
 
 if TYPE_CHECKING:
@@ -77,12 +77,9 @@ def importance_by_card(
     distance = np.abs(found[:, : len(features)])
     if not len(distance):
         return ()
-    n_cards = int(cards.max()) + 1
-    sums = np.zeros((n_cards, len(features)))
-    np.add.at(sums, cards, distance)
-    drawn = draw_cards(n_cards, draws, seed).astype(float)
+    drawn = draw_cards(int(cards.max()) + 1, draws, seed)
     # Every draw has rows: each card that can be drawn has one.
-    means = (drawn @ sums) / (drawn @ np.bincount(cards, minlength=n_cards))[:, None]
+    means = ratio_draws(cards, distance, np.ones_like(distance), drawn)
     low, high = np.percentile(means, _INTERVAL, axis=0)
     ranked = sorted(zip(features, distance.mean(axis=0), low, high, strict=True), key=lambda one: -one[1])
     return tuple(

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from ml_platform.modeling.metrics import average_precision, card_precision_at_k, roc_auc
+from ml_platform.modeling.prequential import event_days
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +76,7 @@ def split(
     """
     import pandas as pd
 
-    days = pd.to_datetime(rows["event_time"], utc=True).dt.date.to_numpy()
+    days = event_days(rows)
     train = rows[(days >= fold.train_start) & (days < fold.train_end)]
     since = compromised_since or fold.train_end - timedelta(days=7)
     frauds = rows[["label", card]].assign(day=days).query("label == 1")
@@ -120,10 +121,9 @@ def _figures(rows: "pd.DataFrame", folds: Sequence[Fold], fit: Fit, card: str) -
     for fold in folds:
         train, test = split(rows, fold, card=card)
         scores = fit(train)(test)
-        days = pd.to_datetime(test["event_time"], utc=True).dt.date.to_numpy()
         by_card = pd.DataFrame(
-            {"day": days, "customer_id": test[card].to_numpy(), "label": test["label"].to_numpy(), "score": scores}
-        )
+            {"day": event_days(test), "customer_id": test[card].to_numpy(), "label": test["label"].to_numpy()}
+        ).assign(score=scores)
         yield {
             "roc_auc": roc_auc(test["label"], scores),
             "average_precision": average_precision(test["label"], scores),

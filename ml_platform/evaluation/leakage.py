@@ -6,20 +6,18 @@ feature that ranks nearly perfectly is named, because honest ones do not (Kaufma
 "Leakage in data mining").
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core.verdict import Verdict
+from ml_platform.evaluation.folds import Fit
 from ml_platform.modeling.ranking import average_precision
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-Fit = Callable[["pd.DataFrame"], "Callable[[pd.DataFrame], np.ndarray]"]
-"""Takes training rows and returns a function from rows to scores of shape (n_rows,)."""
 
 MAX_ROWS = 20_000
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ml_platform.modeling.metrics import ModelMetrics, measure
+from ml_platform.modeling.prequential import event_days
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,19 +56,16 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
     Raises:
         ValueError: When the scores are not one per row, or a column is missing.
     """
-    import pandas as pd
-
     missing = [name for name in ("event_time", label) if name not in holdout.columns]
     if missing:
         raise ValueError(f"the holdout lacks {', '.join(missing)}; it has {', '.join(holdout.columns)}")
-    # Days are UTC; and a holdout without rows may have columns without a type.
-    days = pd.to_datetime(holdout["event_time"], utc=True).dt.date
+    days = event_days(holdout)
     metrics = measure(
         holdout[label].to_numpy(),
         scores,
-        days=days.to_numpy(),
+        days=days,
         cards=holdout[card].to_numpy() if card in holdout.columns else None,
-        window=(days.min(), days.max()) if len(days) else None,
+        window=(min(days), max(days)) if len(days) else None,
     )
     return EvaluationReport(
         **metrics.model_dump(),

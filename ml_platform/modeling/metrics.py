@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.modeling import ranking
+from ml_platform.modeling.weighted_ranking import WeightedCardDays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,17 +127,13 @@ def card_precision_at_k(frame: "pd.DataFrame", *, k: int = CARDS_PER_DAY) -> flo
     Raises:
         UndefinedMetricError: When there are no rows, or a label or score that is not usable.
     """
-    _usable(frame["label"], frame["score"])
-    cards = frame.groupby(["day", "customer_id"], sort=True)[["score", "label"]].max().reset_index()
-    found: set[object] = set()
-    shares = []
-    for _, day in cards.groupby("day", sort=True):
-        open_cards = day[~day["customer_id"].isin(found)]
-        top = open_cards.sort_values(["score", "customer_id"], ascending=[False, True]).head(k)
-        hits = top.loc[top["label"] == 1, "customer_id"]
-        shares.append(len(hits) / k)
-        found.update(hits)
-    return sum(shares) / len(shares)
+    import numpy as np
+    import pandas as pd
+
+    rows = frame.dropna(subset=["day", "customer_id"])
+    labels, scores = _usable(rows["label"], rows["score"])
+    days, cards = (pd.factorize(rows[name], sort=True)[0] for name in ("day", "customer_id"))
+    return WeightedCardDays(labels, scores, days, cards).measure(np.ones(cards.max() + 1, int), k)
 
 
 def measure(

@@ -103,5 +103,6 @@ def event_days(frame: "pd.DataFrame") -> "np.ndarray":
     """Return the day (UTC) of each row."""
     import pandas as pd
 
+    # A frame without rows may have columns without a type.
     days: np.ndarray = pd.to_datetime(frame[EVENT_TIME], utc=True).dt.date.to_numpy()
     return days

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+MAX_FPR = 0.01
+"""False-positive rate at which recall is taken: one genuine payment in a hundred is disturbed."""
+
 
 @dataclass(frozen=True, slots=True)
 class RankingFigures:
@@ -25,7 +28,7 @@ class WeightedRanking:
     """Rows in order of score, ready to be measured under any weights."""
 
     def __init__(
-        self, labels: "np.ndarray", scores: "np.ndarray", units: "np.ndarray", *, max_fpr: float = 0.01
+        self, labels: "np.ndarray", scores: "np.ndarray", units: "np.ndarray", *, max_fpr: float = MAX_FPR
     ) -> None:
         """Sort the rows.
 
@@ -92,15 +95,13 @@ class WeightedCardDays:
 
         self._cards = int(cards.max()) + 1 if len(cards) else 0
         n_days = int(days.max()) + 1 if len(days) else 0
-        ranked = np.lexsort((cards, -scores))
-        card_day = days.astype("int64") * self._cards + cards
-        # The first row of a card and day in order of score is its highest.
-        _, first = np.unique(card_day[ranked], return_index=True)
-        highest = ranked[np.sort(first)]
-        compromised = np.zeros(n_days * self._cards, bool)
-        compromised[card_day[labels == 1]] = True
-        by_day = (highest[days[highest] == day] for day in range(n_days))
-        self._days = [(cards[rows], compromised[card_day[rows]]) for rows in by_day]
+        highest = np.full((n_days, self._cards), -np.inf)
+        np.maximum.at(highest, (days, cards), scores)
+        compromised = np.zeros((n_days, self._cards), bool)
+        compromised[days[labels == 1], cards[labels == 1]] = True
+        # Stable: equal scores in order of the card's number. Cards without a row that day come last, and are cut off.
+        ranked = [np.argsort(-of_day, kind="stable")[: np.isfinite(of_day).sum()] for of_day in highest]
+        self._days = [(order, of_day[order]) for order, of_day in zip(ranked, compromised, strict=True)]
 
     def measure(self, weights: "np.ndarray", k: int) -> float:
         """Share of compromised cards among the ``k`` most suspicious of a day, mean over days; found cards leave.

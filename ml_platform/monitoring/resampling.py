@@ -6,6 +6,8 @@ unchanged model. What follows from a loss is ``performance``.
 
 from typing import TYPE_CHECKING
 
+from ml_platform.modeling.weighted_ranking import WeightedRanking
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,16 +28,11 @@ def average_precision_at_best(
     """
     import numpy as np
 
+    # In order of score, so that the draws do not depend on the order of the rows.
     order = np.argsort(-scores, kind="stable")
-    truth, ranked = labels[order].astype("float64"), scores[order]
-    last_of_tie = np.flatnonzero(np.append(ranked[:-1] != ranked[1:], [True]))
+    rows = WeightedRanking(labels[order], scores[order], np.arange(len(labels)))
     random = np.random.default_rng(seed)
-    found = []
-    for _ in range(resamples):
-        # Each row once on average: the Poisson bootstrap, which needs no second sort.
-        drawn = random.poisson(1.0, len(truth))
-        hits = np.cumsum(drawn * truth)[last_of_tie]
-        alerts = np.cumsum(drawn)[last_of_tie]
-        if hits[-1]:
-            found.append(float((np.diff(hits, prepend=0.0) * hits / np.maximum(alerts, 1)).sum() / hits[-1]))
+    # Each row once on average: the Poisson bootstrap. A draw that lost a class has no figure.
+    measured = (rows.measure(random.poisson(1.0, len(labels))) for _ in range(resamples))
+    found = [figures.average_precision for figures in measured if figures]
     return float(np.quantile(found, confidence)) if found else 1.0

@@ -7,6 +7,7 @@ import pytest
 from ml_platform.evaluation.bootstrap import draw_cards, ratio_draws
 from ml_platform.evaluation.comparison import compare
 from ml_platform.evaluation.slices import SliceBy
+from ml_platform.modeling.metrics import measure
 from tests.unit.evaluation.builders import a_holdout
 
 
@@ -22,6 +23,26 @@ def test_the_same_scores_differ_by_nothing() -> None:
     holdout, scores, _ = two_models(0)
     found = compare(holdout, scores, scores, draws=50)
     assert all((metric.difference, metric.low, metric.high) == (0, 0, 0) for metric in found.metrics)
+
+
+def test_the_figures_are_those_of_the_reports() -> None:
+    holdout, first, second = two_models(1)
+    found = compare(holdout, first, second, draws=5)
+    report = measure(
+        holdout["label"], second, days=holdout["event_time"].dt.date, cards=holdout["customer_id"]
+    ).model_dump()
+    for name in ("average_precision", "roc_auc", "card_precision_at_100"):
+        metric = found.metric(name)
+        assert metric is not None
+        assert metric.champion == pytest.approx(report[name], abs=1e-12)
+
+
+def test_slices_take_recall_where_all_rows_do() -> None:
+    holdout, first, second = two_models(2)
+    found = compare(holdout, first, second, slices=[SliceBy(name="all", column="label", edges=(2,))], draws=5)
+    (every,), overall = found.slices, found.metric("recall_at_fpr")
+    assert overall is not None
+    assert (every.challenger, every.champion) == pytest.approx((overall.challenger, overall.champion), abs=1e-12)
 
 
 def test_the_bounds_hold_the_truth_as_often_as_they_say() -> None:

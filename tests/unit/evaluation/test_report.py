@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_platform.evaluation import metrics
 from ml_platform.evaluation.report import EvaluationReport, evaluate
+from ml_platform.modeling import metrics
 from tests.unit.evaluation.builders import a_holdout
 
 NOW = datetime(2018, 8, 22, tzinfo=UTC)

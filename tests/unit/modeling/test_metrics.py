@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from ml_platform.evaluation import metrics
-from ml_platform.evaluation.metrics import UndefinedMetricError, card_precision_at_k, measure
+from ml_platform.modeling import metrics
+from ml_platform.modeling.metrics import UndefinedMetricError, card_precision_at_k, measure
 
 METRICS: tuple[Callable[[list[float], list[float]], float], ...] = (
     metrics.average_precision,
