@@ -56,13 +56,7 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
         )
         evidence = evaluation.evidence
         model_evaluator.manifests(model.name).write("evaluation_report", evidence)
-        explained = explain_candidate(
-            model_evaluator.settings,
-            model_evaluator.store,
-            feature_store.training_set(model.name),
-            candidate,
-            model.min_reason_agreement,
-        )
+        explained = explain_candidate(evaluation, model.min_reason_agreement)
         model_evaluator.manifests(model.name).write("explanations", explained)
         drawn = {name: picture(markdown) for name, markdown in plots.draw_all(*evaluation.scored).items()}
         return dg.MaterializeResult(

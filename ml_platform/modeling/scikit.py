@@ -78,6 +78,8 @@ class ScikitEstimator:
             from skops.io import loads  # type: ignore[import-untyped]
 
             classifier = loads(content, trusted=list(TRUSTED))
+        # A forged file fails wherever skops, or the state setters of numpy and scikit-learn, first look at it: with
+        # KeyError, TypeError, AttributeError, zipfile's and json's own errors, and more. All mean the same.
         except Exception as error:
             raise ArtifactError(f"{FILES[SCIKIT_LEARN]} of the model artifact cannot be read: {error}.") from error
         _check_classifier(classifier, signature)
@@ -95,6 +97,7 @@ def canonical_bytes(fitted: Any) -> bytes:
         from skops.io import dumps
 
         written = dumps(fitted)
+    # skops asks somebody else's object for its state, which may raise anything.
     except Exception as error:
         raise ArtifactError(
             f"Training code gave back a {type(fitted).__name__}, which cannot be saved without pickle: {error}. Give"
@@ -142,6 +145,7 @@ def _audit(content: bytes) -> None:
 
         # Ours are stored: what is compressed may unpack to anything.
         unknown = sorted(set(get_untrusted_types(data=content)) - set(TRUSTED)) if stored else []
+    # As in ``load``: what a forged file fails with is not for skops to choose.
     except Exception as error:
         raise ArtifactError(f"{name} of the model artifact is not a skops file: {error}.") from error
     if not stored:

@@ -70,6 +70,7 @@ def load_training_code(path: "Path", digest: str | None = None) -> Fit:
     module.__file__ = str(path)
     try:
         exec(compile(content, str(path), "exec"), module.__dict__)  # noqa: S102  # running it is what it is for
+    # Somebody else's code may raise anything.
     except Exception as error:
         raise ConfigurationError(f"{path.name} cannot be run: {type(error).__name__}: {error}.") from error
     fit = getattr(module, "fit", None)
@@ -88,6 +89,7 @@ def run_training_code(fit: Fit, rows: TrainingRows, hyperparameters: "HyperParam
         return fit(rows, hyperparameters)
     except MLPlatformError:
         raise
+    # Somebody else's code may raise anything.
     except Exception as error:
         raise ArtifactError(f"Training code failed{_where(error)}: {type(error).__name__}: {error}.") from error
 

@@ -19,23 +19,26 @@ if TYPE_CHECKING:
     from ml_platform.evaluation.leakage import LeakageReport
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.modeling.money import MoneyParameters
+    from ml_platform.modeling.pipeline import FittedPipeline
     from ml_platform.modeling.serving_cost import ServingCost
     from ml_platform.training.run import Candidate
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The evidence, and the arrays that its plots are drawn from."""
+    """The evidence, and what it was made of: plots and explanations are drawn from the same rows and models."""
 
     evidence: "PromotionEvidence"
-    labels: "np.ndarray"
+    holdout: "pd.DataFrame"
+    challenger: "FittedPipeline"
+    champion: "FittedPipeline | None"
     challenger_scores: "np.ndarray"
     champion_scores: "np.ndarray | None"
 
     @property
     def scored(self) -> "tuple[np.ndarray, np.ndarray, np.ndarray | None]":
         """Labels, the challenger's scores and the champion's, row by row."""
-        return self.labels, self.challenger_scores, self.champion_scores
+        return self.holdout["label"].to_numpy(), self.challenger_scores, self.champion_scores
 
 
 class ModelEvaluator(PlatformResource):
@@ -79,12 +82,14 @@ class ModelEvaluator(PlatformResource):
                 created_at=utc_now(),
             )
 
-        scores, fingerprint = self._score(candidate.artifact_uri, holdout)
-        challenger = report(scores, "challenger", fingerprint)
-        champion, champion_scores, comparison = None, None, None
+        ours = load_model(self.store, candidate.artifact_uri)
+        scores = ours.pipeline.score(holdout)
+        challenger = report(scores, "challenger", ours.fingerprint)
+        theirs, champion, champion_scores, comparison = None, None, None, None
         if live is not None:
-            champion_scores, champion_fingerprint = self._score(live.package.artifact_uri, holdout)
-            champion = report(champion_scores, "champion", champion_fingerprint)
+            theirs = load_model(self.store, live.package.artifact_uri)
+            champion_scores = theirs.pipeline.score(holdout)
+            champion = report(champion_scores, "champion", theirs.fingerprint)
             comparison = _compare(holdout, scores, champion_scores, policy, money)
         leakage = _probe(read_split(self.store, training_set, "train").to_pandas(), holdout, scores, training_set)
         verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison, leakage, serving)
@@ -104,17 +109,15 @@ class ModelEvaluator(PlatformResource):
             failures=verdict.failures,
             decided_at=utc_now(),
         )
-        return Evaluation(evidence, holdout["label"].to_numpy(), scores, champion_scores)
+        return Evaluation(
+            evidence, holdout, ours.pipeline, theirs.pipeline if theirs else None, scores, champion_scores
+        )
 
     def evidence(self, model: str) -> "PromotionEvidence":
         """Return the gate's newest evidence on the model's candidate."""
         from ml_platform.evaluation.evidence import PromotionEvidence
 
         return self.manifests(model).read("evaluation_report", PromotionEvidence)
-
-    def _score(self, artifact_uri: str, holdout: "pd.DataFrame") -> "tuple[np.ndarray, str]":
-        artifact = load_model(self.store, artifact_uri)
-        return artifact.pipeline.score(holdout), artifact.fingerprint
 
 
 def judged_by(policy: "GatePolicy", money: "MoneyParameters | None") -> dict[str, str]:

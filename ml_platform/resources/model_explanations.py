@@ -2,59 +2,41 @@
 
 from typing import TYPE_CHECKING
 
-from ml_platform.aws.objects import ObjectStore
-from ml_platform.core import names
-from ml_platform.core.settings import Settings
-from ml_platform.resources.artifacts import load_model
-
 if TYPE_CHECKING:
     import pandas as pd
 
     from ml_platform.evaluation.explanations import Explanations
-    from ml_platform.features.offline.training_set_spec import TrainingSetManifest
-    from ml_platform.modeling.pipeline import FittedPipeline
-    from ml_platform.training.run import Candidate
+    from ml_platform.resources.model_evaluator import Evaluation
 
 MAX_ROWS = 5000
 """TreeSHAP costs a hundred times a score: whole cards are taken, in one shuffled order, until there are so many."""
 
 
-def explain_candidate(
-    settings: Settings,
-    store: ObjectStore,
-    training_set: "TrainingSetManifest",
-    candidate: "Candidate",
-    min_agreement: float,
-) -> "Explanations":
-    """Return what a candidate decides by, and how far its reasons are those of the live model."""
+def explain_candidate(evaluation: "Evaluation", min_agreement: float) -> "Explanations":
+    """Return what a candidate decides by, and how far its reasons are those of the champion it was held against."""
     import pandas as pd
 
     from ml_platform.evaluation.explanations import Explanations, importance_by_card, judge_reasons, reasons_in_common
-    from ml_platform.features.offline.training_set import read_split
     from ml_platform.modeling.reasons import contributions_of
-    from ml_platform.registry import lookup
 
-    rows = some_cards(read_split(store, training_set, "holdout").to_pandas())
-    pipeline = load_model(store, candidate.artifact_uri).pipeline
+    rows = some_cards(evaluation.holdout)
+    evidence, pipeline, champion = evaluation.evidence, evaluation.challenger, evaluation.champion
     found = contributions_of(pipeline, pipeline.signature.values(rows))
-    live = lookup.live_package(settings.region, names.endpoint(candidate.model))
     in_common = None
-    if live is not None and found is not None:
-        champion = load_model(store, live.package.artifact_uri).pipeline
-        theirs = contributions_of(champion, champion.signature.values(rows)) if _reads(champion, rows) else None
+    if champion is not None and found is not None:
+        theirs = contributions_of(champion, champion.signature.values(rows))
         if theirs is not None:
             ours = (found, pipeline.signature.features)
             in_common = reasons_in_common(ours, (theirs, champion.signature.features))
-    version = live.package.version if live else None
     cards = pd.factorize(rows["customer_id"])[0]
     return Explanations(
-        model=candidate.model,
-        candidate_fingerprint=candidate.fingerprint,
+        model=evidence.model,
+        candidate_fingerprint=evidence.candidate_fingerprint,
         rows=len(rows),
         importance=() if found is None else importance_by_card(found, pipeline.signature.features, cards),
-        champion_version=version,
+        champion_version=evidence.champion_version,
         agreement=in_common,
-        failures=judge_reasons(found, in_common, min_agreement, champion=version).failures,
+        failures=judge_reasons(found, in_common, min_agreement, champion=evidence.champion_version).failures,
     )
 
 
@@ -65,7 +47,3 @@ def some_cards(rows: "pd.DataFrame", most: int = MAX_ROWS) -> "pd.DataFrame":
     counts = rows["customer_id"].value_counts().sort_index().sample(frac=1, random_state=0)
     taken = counts.index[counts.cumsum() <= most]
     return rows[rows["customer_id"].isin(taken)].reset_index(drop=True)
-
-
-def _reads(pipeline: "FittedPipeline", rows: "pd.DataFrame") -> bool:
-    return set(pipeline.signature.features) <= set(rows.columns)
