@@ -32,7 +32,6 @@ _LIFE_CYCLE: dict[Approval, tuple[str, str]] = {
     REJECTED: ("Production", "Rejected"),
 }
 """Stage and its status that go with an approval. IAM allows stages by role: one that trains can only propose."""
-RETIRED = ("Archived", "Retired")
 
 
 class ModelPackage(BaseModel):
@@ -139,18 +138,6 @@ def set_status(
         request["CustomerMetadataProperties"] = dict(properties)
     with failures.translated(f"set {arn} to {status}"):
         clients.sagemaker(region).update_model_package(**request)
-
-
-def retire(region: str, arn: str, description: str) -> None:
-    """Archive a package: its approval goes, so nothing deploys it any more."""
-    reason = " ".join(description.split())[:1024]
-    with failures.translated(f"retire {arn}"):
-        clients.sagemaker(region).update_model_package(
-            ModelPackageArn=arn,
-            ModelApprovalStatus=REJECTED,
-            ApprovalDescription=reason,
-            ModelLifeCycle=life_cycle(*RETIRED, reason),
-        )
 
 
 def set_properties(region: str, arn: str, properties: Mapping[str, str]) -> None:

@@ -6,9 +6,10 @@ import typer
 from rich.table import Table
 
 from ml_platform.aws import identity
-from ml_platform.aws.model_packages import PENDING, ModelPackage
-from ml_platform.cli.console import out
+from ml_platform.aws.model_packages import ModelPackage
+from ml_platform.cli.console import out, progress
 from ml_platform.cli.known_models import require_model
+from ml_platform.cli.package_versions import pending_or
 from ml_platform.cli.services import attached
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
@@ -38,10 +39,12 @@ def run_approve(
     settings = Settings.load()
     with attached(settings):
         by = reviewer(settings, as_person)
-        package = find_package(model, lookup.list_packages(settings.region, names.model_package_group(model)), version)
+        package = pending_or(model, lookup.list_packages(settings.region, names.model_package_group(model)), version)
         governance = Governance(settings, model)
-        policies = None if reject else declared_policies(model)
         out.print(describe(model, package))
+        if not reject:
+            progress("Holding the evidence against what is declared and landed now")
+        policies = None if reject else declared_policies(model)
         for line in doubts(governance, package, policies):
             out.print(line, style="yellow", markup=False)
         verb = "Reject" if reject else "Approve"
@@ -84,31 +87,14 @@ def declared_policies(model: str) -> dict[str, str]:
     """Return the fingerprints of the policies that are declared for a model now."""
     import dagster as dg
 
-    from ml_platform.cli.code_location import load_definitions
+    from ml_platform.cli.code_location import load_model
 
     key = dg.AssetKey([model, "model_package"])
-    declared = load_definitions().resolve_assets_def(key).metadata_by_key[key]["policies"]
-    policies: dict[str, str] = declared.value
-    return dict(policies)
-
-
-def find_package(model: str, packages: list[ModelPackage], version: int | None) -> ModelPackage:
-    """Return the package that is meant: of this version, or else the newest that is pending."""
-    if not packages:
-        raise ConfigurationError(
-            f"No package of {model} is registered yet. A candidate that passes its gate is registered: "
-            f"materialize {model}/model_package in `ml-platform dev`, or run `ml-platform demo`."
-        )
-    known = ", ".join(f"{package.version} ({package.status})" for package in packages)
-    if version is not None:
-        for package in packages:
-            if package.version == version:
-                return package
-        raise ConfigurationError(f"{model} has no package version {version}. There are: {known}.")
-    for package in packages:
-        if package.status == PENDING:
-            return package
-    raise ConfigurationError(f"No package of {model} waits for approval. Choose one with --version: {known}.")
+    for asset in load_model(model).assets or ():
+        if isinstance(asset, dg.AssetsDefinition) and key in asset.keys:
+            policies: dict[str, str] = asset.metadata_by_key[key]["policies"].value
+            return dict(policies)
+    raise ConfigurationError(f"The folder of {model} declares no {model}/model_package. Check its defs.yaml.")
 
 
 def describe(model: str, package: ModelPackage) -> Table:

@@ -7,11 +7,10 @@ from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
 from ml_platform.cli.console import out
 from ml_platform.cli.known_models import require_model
+from ml_platform.cli.package_versions import package_of
 from ml_platform.cli.services import attached
-from ml_platform.core import names
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import Settings
-from ml_platform.registry import lookup
 
 
 def run_card(model: str, version: int | None, output: Path | None, *, as_json: bool) -> None:
@@ -25,7 +24,7 @@ def run_card(model: str, version: int | None, output: Path | None, *, as_json: b
     require_model(model)
     settings = Settings.load()
     with attached(settings):
-        package = _package(settings, model, version)
+        package = package_of(settings, model, version)
         if as_json:
             card = model_cards.describe(settings.region, Governance(settings, model).card_name(package.version))
             if card is None:
@@ -36,15 +35,6 @@ def run_card(model: str, version: int | None, output: Path | None, *, as_json: b
     path = output or Path(f"{model}-v{package.version}.html")
     path.write_bytes(page)
     out.print(f"Wrote the card of {model}, version {package.version}, to {path}", highlight=False)
-
-
-def _package(settings: Settings, model: str, version: int | None) -> ModelPackage:
-    packages = lookup.list_packages(settings.region, names.model_package_group(model))
-    for package in packages:
-        if version in (None, package.version):
-            return package
-    known = ", ".join(str(package.version) for package in packages) or "none yet"
-    raise ConfigurationError(f"{model} has no version {version or ''}. There are: {known}.".replace("  ", " "))
 
 
 def _page(store: ObjectStore, package: ModelPackage) -> bytes:

@@ -4,7 +4,7 @@ Afterwards the newest approved version is the one to go back to, so the usual de
 (``rollout``). Every step may have been done before by an attempt that died half way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ml_platform.aws import model_packages
@@ -61,13 +61,25 @@ def plan_rollback(packages: Sequence[ModelPackage], live: ModelPackage | None, v
     return RollbackPlan(leaves, max(before, key=lambda package: package.version), newer)
 
 
-def apply_rollback(region: str, plan: RollbackPlan, *, by: str, reason: str) -> None:
+def apply_rollback(
+    region: str, plan: RollbackPlan, *, by: str, reason: str, decided: Mapping[str, str] | None = None
+) -> None:
     """Make the version to return the newest approved one; done twice, it changes nothing the second time.
 
     Newer versions are set aside first: at no moment would a deployment bring one of them.
+
+    Args:
+        region: The registry's.
+        plan: What is to be done.
+        by: Who wants it.
+        reason: Why.
+        decided: Properties that say who decided and when, for the version that leaves: else it would go on naming who
+            approved it.
     """
     for package in plan.set_aside:
         why = f"set aside by the rollback of version {plan.leaves.version}; approve it again to deploy it"
         model_packages.set_status(region, package.arn, PENDING, f"{PENDING} by {by}: {why}")
     if plan.leaves.status != REJECTED:
-        model_packages.set_status(region, plan.leaves.arn, REJECTED, f"{REJECTED} by {by}: rolled back: {reason}")
+        model_packages.set_status(
+            region, plan.leaves.arn, REJECTED, f"{REJECTED} by {by}: rolled back: {reason}", decided
+        )

@@ -18,7 +18,7 @@ from ml_platform.aws.sealed_objects import put_once
 from ml_platform.core.errors import MLPlatformError
 from ml_platform.core.fingerprint import fingerprint_json
 
-Act = Literal["register", "approve", "reject", "deploy", "rollback", "expire", "void", "retire", "refuse"]
+Act = Literal["register", "approve", "reject", "deploy", "rollback", "expire", "void", "refuse"]
 PREFIX = "audit/"
 _ATTEMPTS = 20
 
@@ -100,12 +100,7 @@ class AuditTrail:
             AuditError: When one cannot be read at all.
         """
         for key in self.store.keys(self._prefix):
-            try:
-                yield AuditRecord.model_validate_json(self.store.get(key))
-            except ValidationError as error:
-                raise AuditError(
-                    f"{self.store.uri(key)} is no audit record: it was changed. Restore its first version."
-                ) from error
+            yield self._read(key)
 
     def has(self, act: Act, package: ModelPackage) -> bool:
         """Whether an act on a package is on record."""
@@ -120,7 +115,15 @@ class AuditTrail:
 
     def _last(self) -> AuditRecord | None:
         keys = list(self.store.keys(self._prefix))
-        return AuditRecord.model_validate_json(self.store.get(keys[-1])) if keys else None
+        return self._read(keys[-1]) if keys else None
+
+    def _read(self, key: str) -> AuditRecord:
+        try:
+            return AuditRecord.model_validate_json(self.store.get(key))
+        except ValidationError as error:
+            raise AuditError(
+                f"{self.store.uri(key)} is no audit record: it was changed. Restore its first version."
+            ) from error
 
 
 def find_breaks(records: Iterable[AuditRecord]) -> list[str]:

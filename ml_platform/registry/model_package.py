@@ -98,9 +98,13 @@ def _decide(
 ) -> ModelPackage:
     if package.status == status:
         return package
-    decided = {approval.DECIDED_BY: by, approval.DECIDED_AT: (at or utc_now()).isoformat()}
-    model_packages.set_status(region, package.arn, status, f"{status} by {by}: {reason}", allowed(decided))
+    model_packages.set_status(region, package.arn, status, f"{status} by {by}: {reason}", decided(by, at or utc_now()))
     return existing(region, package.arn)
+
+
+def decided(by: str, at: datetime) -> dict[str, str]:
+    """Return the properties by which a package says who decided about it, and when."""
+    return allowed({approval.DECIDED_BY: by, approval.DECIDED_AT: at.isoformat()})
 
 
 def existing(region: str, arn: str) -> ModelPackage:

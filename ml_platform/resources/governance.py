@@ -5,7 +5,8 @@ The rules are in ``registry``: who may approve, how long it holds, what a card s
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,10 +22,10 @@ from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_tree
 from ml_platform.core.settings import Settings
 from ml_platform.registry import approval, dossier, model_package
 from ml_platform.registry.approval import Decision
-from ml_platform.registry.audit import AuditTrail
+from ml_platform.registry.audit import Act, AuditTrail
 from ml_platform.registry.card import card_content
 from ml_platform.registry.card_page import card_page
-from ml_platform.registry.dossier import Basis, Dossier
+from ml_platform.registry.dossier import Basis, Dossier, EvidenceError
 from ml_platform.registry.sbom import dependency_list
 
 if TYPE_CHECKING:
@@ -129,11 +130,7 @@ class Governance:
     def publish_card(self, package: ModelPackage) -> str:
         """Write the card of a package, in SageMaker and as a page, as it is now; return the page's address."""
         found, decision = dossier.read(self.store, package), approval.decision_of(package)
-        status: model_cards.CardStatus = "PendingReview"
-        if package.stage == model_packages.RETIRED[0]:
-            status = "Archived"
-        elif package.approved:
-            status = "Approved"
+        status: model_cards.CardStatus = "Approved" if package.approved else "PendingReview"
         model_cards.put(
             self.settings.region,
             self.card_name(package.version),
@@ -227,19 +224,15 @@ class Governance:
         decided = model_package.reject(self.settings.region, package.arn, by, reason, at)
         return self._record("reject", decided, Decision(status=decided.status, by=by, at=at, reason=reason))
 
-    def retire(self, package: ModelPackage, *, by: str, reason: str, at: datetime) -> ModelPackage:
-        """Archive a package that nothing shall deploy any more."""
-        model_packages.retire(self.settings.region, package.arn, f"retired by {by}: {reason}")
-        decided = model_package.existing(self.settings.region, package.arn)
-        return self._record("retire", decided, Decision(status="Retired", by=by, at=at, reason=reason))
-
-    def _record(
-        self, act: Literal["approve", "reject", "retire"], package: ModelPackage, decision: Decision
-    ) -> ModelPackage:
+    def _record(self, act: Literal["approve", "reject"], package: ModelPackage, decision: Decision) -> ModelPackage:
         self.trail.append(act, package, by=decision.by, reason=decision.reason, at=decision.at)
-        if package.properties.get(dossier.ADDRESS):
-            self.publish_card(package)
+        self._renew_card(package)
         return package
+
+    def _renew_card(self, package: ModelPackage) -> None:
+        # Without a dossier that can be trusted there is nothing to write a card of; the decision stands all the same.
+        with suppress(EvidenceError):
+            self.publish_card(package)
 
     def require_deployable(self, package: ModelPackage, policies: Mapping[str, str] | None, *, at: datetime) -> None:
         """Refuse a package whose approval expired or is void; the approval is taken back, and that put on record.
@@ -265,8 +258,19 @@ class Governance:
     def _take_back(
         self, act: Literal["expire", "void"], package: ModelPackage, *, by: str, reason: str, at: datetime
     ) -> None:
-        model_package.withdraw(self.settings.region, package.arn, by, reason)
-        self.trail.append(act, package, by=by, reason=reason, at=at)
+        withdrawn = model_package.withdraw(self.settings.region, package.arn, by, reason)
+        self.trail.append(act, withdrawn, by=by, reason=reason, at=at)
+        self._renew_card(withdrawn)
+
+    def record_rollback(
+        self, left: ModelPackage, set_aside: Sequence[ModelPackage], *, by: str, reason: str, at: datetime
+    ) -> None:
+        """Put on record, and on the cards, which version a rollback left and which approvals it took back."""
+        why = f"set aside by the rollback of version {left.version}"
+        acts: list[tuple[Act, ModelPackage, str]] = [("void", package, why) for package in set_aside]
+        for act, package, because in (*acts, ("rollback", left, reason)):
+            self.trail.append(act, package, by=by, reason=because, at=at)
+            self._renew_card(model_package.existing(self.settings.region, package.arn))
 
     def record_deployment(self, package: ModelPackage, *, by: str, changed: bool, at: datetime) -> None:
         """Put on record that a package is live, unless that is known and nothing ``changed``."""

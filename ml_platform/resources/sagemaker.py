@@ -272,13 +272,13 @@ class SageMaker(PlatformResource):
             NothingToRollBackToError: With the reason, and before anything is changed.
         """
         from ml_platform.deployment.rollback import apply_rollback, plan_rollback
-        from ml_platform.registry import lookup
+        from ml_platform.registry import lookup, model_package
 
-        live = self.live_package(model)
+        live, at = self.live_package(model), utc_now()
         packages = lookup.list_packages(self.settings.region, names.model_package_group(model))
         plan = plan_rollback(packages, live.package if live else None, version)
-        apply_rollback(self.settings.region, plan, by=by, reason=reason)
-        self.governance(model).trail.append("rollback", plan.leaves, by=by, reason=reason, at=utc_now())
+        apply_rollback(self.settings.region, plan, by=by, reason=reason, decided=model_package.decided(by, at))
+        self.governance(model).record_rollback(plan.leaves, plan.set_aside, by=by, reason=reason, at=at)
         return plan
 
     def score_batch(

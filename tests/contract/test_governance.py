@@ -10,10 +10,11 @@ from ml_platform.aws import model_cards, model_packages
 from ml_platform.core.errors import ArtifactError
 from ml_platform.core.settings import Settings
 from ml_platform.registry import dossier, lookup
-from ml_platform.registry.approval import SelfApprovalError
+from ml_platform.registry.approval import Decision, SelfApprovalError, decision_of
 from ml_platform.registry.audit import find_breaks, find_unrecorded
 from ml_platform.registry.card import CardTooLongError
 from ml_platform.registry.dossier import EvidenceError
+from ml_platform.registry.model_package import decided
 from ml_platform.resources.governance import CARD_PAGE, DEPENDENCIES, StaleEvidenceError
 from ml_platform.resources.registration import NotPromotableError
 from tests.contract.governance_world import NOW, GovernanceWorld
@@ -37,6 +38,12 @@ def approve(
     world: GovernanceWorld, package: model_packages.ModelPackage, by: str = "rita"
 ) -> model_packages.ModelPackage:
     return world.governance.approve(package, by=by, reason="figures hold", at=NOW, policies=POLICIES)
+
+
+def card_status(world: GovernanceWorld, package: model_packages.ModelPackage) -> str:
+    card = model_cards.describe(world.settings.region, world.governance.card_name(package.version))
+    assert card is not None
+    return card.status
 
 
 def test_a_package_comes_with_its_card_its_page_its_dependencies_and_a_stage(world: GovernanceWorld) -> None:
@@ -158,6 +165,29 @@ def test_an_approval_is_void_at_deployment_when_its_evidence_became_stale(world:
         world.governance.require_deployable(package, POLICIES, at=NOW)
     assert lookup.latest_approved(world.settings.region, package.group) is None
     assert acts(world)[-1] == ("void", "the deployment")
+    assert card_status(world, package) == "PendingReview"
+
+
+def test_a_package_whose_report_was_tampered_with_can_be_rejected(world: GovernanceWorld) -> None:
+    package = world.register()
+    store = world.governance.store
+    store.put(store.key(package.properties[dossier.ADDRESS]), b"{}")
+    rejected = world.governance.reject(package, by="rita", reason="its evidence was changed", at=NOW)
+    assert rejected.status == "Rejected"
+    assert acts(world)[-1] == ("reject", "rita")
+
+
+def test_a_rollback_is_on_record_on_the_cards_and_names_who_asked_for_it(world: GovernanceWorld) -> None:
+    left = approve(world, world.register())
+    late = NOW + timedelta(days=3)
+    model_packages.set_status(
+        world.settings.region, left.arn, "Rejected", "Rejected by olaf: worse", decided("olaf", late)
+    )
+    world.governance.record_rollback(left, [], by="olaf", reason="worse", at=late)
+    (after,) = lookup.list_packages(world.settings.region, left.group)
+    assert decision_of(after) == Decision(status="Rejected", by="olaf", at=late, reason="worse")
+    assert acts(world)[-1] == ("rollback", "olaf")
+    assert card_status(world, after) == "PendingReview"
 
 
 def test_an_approval_expires_unless_it_was_live(world: GovernanceWorld) -> None:
@@ -182,16 +212,6 @@ def test_new_evidence_takes_the_place_of_stale_evidence_and_asks_for_a_new_decis
     assert after.status == "PendingManualApproval"
     assert after.properties[dossier.DIGEST] != before.properties[dossier.DIGEST]
     assert approve(world, after).approved
-
-
-def test_a_retired_package_is_archived_and_not_deployed(world: GovernanceWorld) -> None:
-    package = approve(world, world.register())
-    retired = world.governance.retire(package, by="rita", reason="the product ended", at=NOW)
-    assert (retired.stage, retired.stage_status) == ("Archived", "Retired")
-    assert lookup.latest_approved(world.settings.region, package.group) is None
-    card = model_cards.describe(world.settings.region, world.governance.card_name(package.version))
-    assert card is not None
-    assert card.status == "Archived"
 
 
 def test_a_trail_that_was_changed_cut_or_gone_around_is_found(world: GovernanceWorld) -> None:

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from ml_platform.aws import model_packages
 from ml_platform.cli import doctor
-from ml_platform.cli.approve import find_package
 from ml_platform.cli.known_models import known_models
 from ml_platform.cli.main import app
+from ml_platform.cli.package_versions import pending_or
 from ml_platform.cli.score import parse_transaction
 from ml_platform.core.errors import ConfigurationError, SourceDataError
 
@@ -126,8 +126,8 @@ def test_what_is_not_json_is_refused() -> None:
 
 def test_the_newest_pending_package_is_meant_unless_a_version_says_otherwise() -> None:
     packages = [package(4, "Approved"), package(3, "PendingManualApproval"), package(2, "PendingManualApproval")]
-    assert find_package("card_fraud", packages, None).version == 3
-    assert find_package("card_fraud", packages, 2).version == 2
+    assert pending_or("card_fraud", packages, None).version == 3
+    assert pending_or("card_fraud", packages, 2).version == 2
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_package_that_is_not_there_is_answered_with_those_that_are(
     packages: list[model_packages.ModelPackage], version: int | None, message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        find_package("card_fraud", packages, version)
+        pending_or("card_fraud", packages, version)
 
 
 def test_the_doctor_finds_this_machine_fit(home: Path) -> None:

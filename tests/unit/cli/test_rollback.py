@@ -15,6 +15,7 @@ from ml_platform.core.settings import Settings
 from ml_platform.deployment import rollout
 from ml_platform.deployment.rollout_plan import RolloutPolicy
 from ml_platform.registry import lookup
+from ml_platform.registry.approval import decision_of
 from ml_platform.registry.model_package import Submission, approve, register
 from tests.contract.sagemaker_requests import SERVER_IMAGE, archive
 
@@ -70,6 +71,9 @@ def test_the_version_before_comes_back_and_the_one_that_leaves_says_why(settings
     assert status(settings_here, second) == "Rejected"
     left = lookup.list_packages(settings_here.region, GROUP)[0]
     assert "rolled back: declines too many" in left.approval_description
+    decision = decision_of(left)
+    assert decision is not None
+    assert decision.by != "reviewer", "it still names who approved it"
     # Once more: there is nothing before the one that is live now.
     code, said = roll_back("--reason", "again")
     assert (code, "nothing to roll back to" in said) == (1, True), said
