@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from ml_platform.cli.handbook_reference import calendar_features
 from ml_platform.features.tables import CARD_FEATURES, MODEL_FEATURES, TERMINAL_FEATURES
-from ml_platform.features.windows.handbook import card_activity, terminal_risk
+from ml_platform.features.windows.on_polars.engine import window_features
+from ml_platform.features.windows.payments import card_activity, terminal_risk
 from ml_platform.ingestion.simulator import simulate_labels, simulate_transactions
 from ml_platform.ingestion.simulator_parameters import SimulatorParameters
 from ml_platform.modeling.hyperparameters import HyperParameters
@@ -22,7 +24,6 @@ from ml_platform.modeling.ranking import average_precision
 START = date(2026, 1, 5)
 REACH, TRAIN, VALIDATION, GAP, HOLDOUT = 37, 35, 7, 7, 7
 DAYS = REACH + TRAIN + VALIDATION + GAP + HOLDOUT
-SATURDAY, LAST_HOUR_OF_NIGHT = 6, 6
 TRAINING_CARDS = 0.25
 """Share of the cards that models are fitted on: about the demo's number."""
 
@@ -60,16 +61,10 @@ def population(customers: int) -> Population:
     transactions = simulate_transactions(parameters, START, START, last)
     known = simulate_labels(parameters, START, START, last + timedelta(days=60))
     labels = known.sort("known_time").group_by("transaction_id").agg(pl.col("label").last())
-    rows = (
-        transactions.join(labels, on="transaction_id")
-        .join(card_activity(transactions).select("transaction_id", *CARD_FEATURES), on="transaction_id")
-        .join(terminal_risk(transactions, known).select("transaction_id", *TERMINAL_FEATURES), on="transaction_id")
-        .with_columns(
-            is_weekend=pl.col("event_time").dt.weekday().is_between(SATURDAY, SATURDAY + 1).cast(pl.Int64),
-            is_night=pl.col("event_time").dt.hour().is_between(0, LAST_HOUR_OF_NIGHT).cast(pl.Int64),
-        )
-        .sort("event_time", "transaction_id")
-    )
+    of_cards = window_features(card_activity, transactions).select(CARD_FEATURES)
+    of_terminals = window_features(terminal_risk, transactions, known).select(TERMINAL_FEATURES)
+    featured = [transactions, of_cards, of_terminals, calendar_features(transactions)]
+    rows = pl.concat(featured, how="horizontal").join(labels, on="transaction_id").sort("event_time", "transaction_id")
     cards = transactions["customer_id"].unique().sort()
     trained_on = cards.sample(fraction=TRAINING_CARDS, seed=0)
     chosen = rows.filter(pl.col("customer_id").is_in(trained_on.implode()))

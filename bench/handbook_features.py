@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 
+from ml_platform.cli.handbook_reference import calendar_features
 from ml_platform.features.tables import CARD_FEATURES, MODEL_FEATURES, TERMINAL_FEATURES
-from ml_platform.features.windows.handbook import card_activity, terminal_risk
+from ml_platform.features.windows.on_polars.engine import window_features
+from ml_platform.features.windows.payments import card_activity, terminal_risk
 
 EXTRA_FEATURES = (
     "amount_by_mean_7d",
@@ -27,7 +29,6 @@ EXTRA_FEATURES = (
     "card_frauds_14d",
 )
 _DELAY_DAYS = 7
-_SATURDAY, _LAST_HOUR_OF_NIGHT = 6, 6
 
 
 def read_payments(path: Path) -> pl.DataFrame:
@@ -51,15 +52,10 @@ def with_features(payments: pl.DataFrame, *, extra: bool) -> pd.DataFrame:
     delay = timedelta(days=_DELAY_DAYS)
     labels = payments.select("transaction_id", "label", "event_time", known_time=pl.col("event_time") + delay)
     bare = payments.drop("label")
-    rows = (
-        payments.join(card_activity(bare).select("transaction_id", *CARD_FEATURES), on="transaction_id")
-        .join(terminal_risk(bare, labels).select("transaction_id", *TERMINAL_FEATURES), on="transaction_id")
-        .with_columns(
-            is_weekend=pl.col("event_time").dt.weekday().is_between(_SATURDAY, _SATURDAY + 1).cast(pl.Int64),
-            is_night=pl.col("event_time").dt.hour().is_between(0, _LAST_HOUR_OF_NIGHT).cast(pl.Int64),
-        )
-        .sort("event_time", "transaction_id")
-    )
+    cards = window_features(card_activity, bare).select(CARD_FEATURES)
+    terminals = window_features(terminal_risk, bare, labels).select(TERMINAL_FEATURES)
+    featured = [payments, cards, terminals, calendar_features(payments)]
+    rows = pl.concat(featured, how="horizontal").sort("event_time", "transaction_id")
     wanted = [*payments.columns, *(name for name in MODEL_FEATURES if name not in payments.columns)]
     if extra:
         rows, wanted = _with_extra(rows), [*wanted, *EXTRA_FEATURES]

@@ -52,7 +52,6 @@ def compare_tables_with_book(store: ObjectStore, data: Path, first: date, last: 
     """
     import polars as pl
 
-    from feature_repo.on_demand_views import payment_calendar
     from ml_platform.features.windows.payments import FEATURE_TABLES
 
     payments, frauds = read_book(data)
@@ -66,8 +65,18 @@ def compare_tables_with_book(store: ObjectStore, data: Path, first: date, last: 
         ).drop("transaction_id")
         for table in FEATURE_TABLES
     ]
-    calendar = payment_calendar.feature_transformation.udf({"transaction_time": payments["event_time"].to_list()})
-    return compare_with_book(payments, frauds, pl.concat([*tables, pl.DataFrame(calendar)], how="horizontal"))
+    return compare_with_book(payments, frauds, pl.concat([*tables, calendar_features(payments)], how="horizontal"))
+
+
+def calendar_features(payments: "pl.DataFrame") -> "pl.DataFrame":
+    """Return ``is_weekend`` and ``is_night`` of payments in their order, as a request would be given them."""
+    import polars as pl
+
+    from feature_repo.on_demand_views import payment_calendar
+
+    return pl.DataFrame(
+        payment_calendar.feature_transformation.udf({"transaction_time": payments["event_time"].to_list()})
+    )
 
 
 def read_book(data: Path) -> "tuple[pl.DataFrame, pl.Series]":

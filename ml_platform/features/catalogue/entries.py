@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml_platform.features.tables import FRAUD_LABELS, TRANSACTIONS
+from ml_platform.features.tables import TRANSACTIONS
 from ml_platform.features.windows.declaration import FeatureTable, WindowFeature
 from ml_platform.features.windows.payments import FEATURE_TABLES
 
@@ -91,6 +91,3 @@ _FROM_REQUEST = (
     _from_request("is_weekend", "Whether it is Saturday or Sunday, in UTC.", "0 or 1", "event_time"),
     _from_request("is_night", "Whether it is before 07:00, in UTC.", "0 or 1", "event_time"),
 )
-
-SOURCES = (TRANSACTIONS, FRAUD_LABELS)
-"""Tables that features are made of."""

@@ -3,7 +3,7 @@
 A feature is a function of an entity and an instant ``t``: it looks at the source's rows of that entity in a window
 that ends at ``t - delay`` and is ``window`` long. Windows are lengths of time between instants, never calendar days,
 so time zones and daylight saving cannot move them. The product's own declarations are ``features.windows.payments``;
-computing them is ``features.windows.polars_engine`` and ``spark_engine``.
+computing them is ``features.windows.on_polars`` and ``on_spark``.
 """
 
 from datetime import timedelta

@@ -10,8 +10,8 @@ from ml_platform.core.errors import ConfigurationError
 from ml_platform.features.online import finishing
 from ml_platform.features.online.finishing import Payment, finish, finish_columns, microseconds, windows_of
 from ml_platform.features.online.history import History, identity_of, units_of
-from ml_platform.features.windows import handbook
 from ml_platform.features.windows.declaration import FeatureTable, WindowFeature
+from ml_platform.features.windows.on_polars.engine import window_features
 from ml_platform.features.windows.payments import card_activity, terminal_risk
 from tests.unit.features import worlds
 
@@ -66,11 +66,10 @@ def test_a_served_window_equals_the_offline_engines_at_any_instant(seed: int) ->
         world = transactions.filter((pl.col("event_time") <= at) & (pl.col("transaction_id") != name))
         offline = pl.concat([world, pl.DataFrame([payment], schema=world.schema)])
         for key, table in KEYS.items():
-            computed = (
-                handbook.card_activity(offline)
-                if key == "customer_id"
-                else handbook.terminal_risk(offline, labels.filter(pl.col("known_time") <= at))
-            ).row(by_predicate=pl.col("transaction_id") == name, named=True)
+            learnt = labels.filter(pl.col("known_time") <= at) if table.labels else None
+            computed = window_features(table, offline, learnt).row(
+                by_predicate=pl.col("transaction_id") == name, named=True
+            )
             # Its own event may come before it is scored, or not.
             known = offline if rng.random() < 0.5 else world
             history = history_at(known, labels, key, payment[key], at, rng)

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from ml_platform.features.tables import CARD_FEATURES, TERMINAL_FEATURES
-from ml_platform.features.windows import handbook as windows
+from ml_platform.features.windows.on_polars.engine import window_features
+from ml_platform.features.windows.payments import card_activity, terminal_risk
 from tests.unit.features import worlds
 
 WEEK = timedelta(days=7)
@@ -61,7 +62,9 @@ def terminal_reference(transactions: pl.DataFrame, labels: pl.DataFrame) -> list
 @pytest.mark.parametrize("seed", [1, 2])
 def test_card_windows_equal_the_reference(seed: int) -> None:
     transactions = worlds.payments(days=40, per_day=12, seed=seed)
-    computed = windows.card_activity(transactions.sample(fraction=1, shuffle=True, seed=seed)).sort("transaction_id")
+    computed = window_features(card_activity, transactions.sample(fraction=1, shuffle=True, seed=seed)).sort(
+        "transaction_id"
+    )
     expected = pl.DataFrame(card_reference(transactions)).sort("transaction_id")
     for name in CARD_FEATURES:
         assert computed[name].to_list() == pytest.approx(expected[name].to_list(), abs=1e-6), name
@@ -71,7 +74,7 @@ def test_card_windows_equal_the_reference(seed: int) -> None:
 def test_terminal_windows_equal_the_reference(seed: int) -> None:
     transactions = worlds.payments(days=50, per_day=8, seed=seed)
     labels = worlds.labels(transactions, seed)
-    computed = windows.terminal_risk(transactions.sample(fraction=1, shuffle=True, seed=seed), labels)
+    computed = window_features(terminal_risk, transactions.sample(fraction=1, shuffle=True, seed=seed), labels)
     expected = pl.DataFrame(terminal_reference(transactions, labels)).sort("transaction_id")
     assert expected["terminal_fraud_rate_30d"].max() > 0
     for name in TERMINAL_FEATURES:
@@ -84,8 +87,12 @@ def test_features_do_not_change_when_the_future_is_deleted() -> None:
     instant = datetime(2026, 2, 12, 9, tzinfo=UTC)
     past, heard = transactions.filter(pl.col("event_time") <= instant), labels.filter(pl.col("known_time") <= instant)
     until_then = pl.col("event_time") <= instant
-    assert windows.card_activity(transactions).filter(until_then).equals(windows.card_activity(past))
-    assert windows.terminal_risk(transactions, labels).filter(until_then).equals(windows.terminal_risk(past, heard))
+    assert window_features(card_activity, transactions).filter(until_then).equals(window_features(card_activity, past))
+    assert (
+        window_features(terminal_risk, transactions, labels)
+        .filter(until_then)
+        .equals(window_features(terminal_risk, past, heard))
+    )
 
 
 def test_risk_does_not_see_labels_of_the_last_seven_days() -> None:
@@ -97,8 +104,8 @@ def test_risk_does_not_see_labels_of_the_last_seven_days() -> None:
     )
     assert not flipped.equals(labels)
     at_the_end = pl.col("event_time") == instant
-    before = windows.terminal_risk(transactions, labels).filter(at_the_end)
-    assert before.equals(windows.terminal_risk(transactions, flipped).filter(at_the_end))
+    before = window_features(terminal_risk, transactions, labels).filter(at_the_end)
+    assert before.equals(window_features(terminal_risk, transactions, flipped).filter(at_the_end))
 
 
 def test_a_fraud_counts_from_the_instant_it_is_known_until_it_is_withdrawn() -> None:
@@ -121,7 +128,7 @@ def test_a_fraud_counts_from_the_instant_it_is_known_until_it_is_withdrawn() -> 
             "known_time": [start + timedelta(days=day) for day in (7, 10, 14)],
         }
     )
-    risk = windows.terminal_risk(transactions, labels).sort("event_time")
+    risk = window_features(terminal_risk, transactions, labels).sort("event_time")
     assert risk["terminal_tx_count_30d"].to_list() == [0, 1, 1, 1]
     assert risk["terminal_fraud_rate_30d"].to_list() == [0.0, 0.0, 1.0, 0.0]
 
@@ -129,6 +136,6 @@ def test_a_fraud_counts_from_the_instant_it_is_known_until_it_is_withdrawn() -> 
 def test_a_world_without_payments_or_labels_has_no_features() -> None:
     transactions = worlds.payments(days=3, per_day=4)
     nothing = worlds.labels(transactions.clear())
-    assert windows.card_activity(transactions.clear()).is_empty()
-    assert windows.terminal_risk(transactions.clear(), nothing).is_empty()
-    assert windows.terminal_risk(transactions, nothing)["terminal_fraud_rate_30d"].to_list() == [0.0] * 12
+    assert window_features(card_activity, transactions.clear()).is_empty()
+    assert window_features(terminal_risk, transactions.clear(), nothing).is_empty()
+    assert window_features(terminal_risk, transactions, nothing)["terminal_fraud_rate_30d"].to_list() == [0.0] * 12
