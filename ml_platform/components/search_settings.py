@@ -5,6 +5,7 @@ from typing import Literal, Self
 import dagster as dg
 from pydantic import Field, model_validator
 
+from ml_platform.modeling.prequential import Objective
 from ml_platform.training.search_space import Choices, Range, SearchBudget, SearchSpace
 
 NumberOrText = float | int | str
@@ -39,7 +40,7 @@ class Search(dg.Model, dg.Resolvable):
 
     parameters: dict[str, Parameter] = Field(description="Parameter to what it may be.", min_length=1)
     strategy: Literal["Bayesian", "Random"] = Field(default="Bayesian", description="How the next trial is chosen.")
-    objective: Literal["average_precision", "roc_auc", "card_precision_at_100"] = Field(
+    objective: Objective = Field(
         default="average_precision", description="What is to be as great as possible: the mean over the folds."
     )
     folds: int = Field(default=3, ge=1, le=12, description="Folds of each trial, sliding back from the last day.")

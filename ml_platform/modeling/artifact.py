@@ -28,7 +28,7 @@ from ml_platform.core.fingerprint import fingerprint_bytes
 from ml_platform.modeling.archive import pack_files, unpack_files
 from ml_platform.modeling.baseline import Baseline
 from ml_platform.modeling.calibration import Calibration
-from ml_platform.modeling.estimators import FILES, LIGHTGBM, SCIKIT_LEARN, load_estimator
+from ml_platform.modeling.estimators import FILES, LIGHTGBM, SCIKIT_LEARN, file_of, load_estimator
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.schema import Signature
 
@@ -128,7 +128,7 @@ def load_artifact(directory: Path) -> Artifact:
     """
     raw_manifest = _read(directory, MANIFEST)
     manifest = _manifest(raw_manifest)
-    model_file = _model_file(manifest.estimator)
+    model_file = file_of(manifest.estimator)
     contents = {name: _read(directory, name) for name in (model_file, *_BESIDE_MODEL)}
     for name, content in contents.items():
         if manifest.files.get(name) != fingerprint_bytes(content):
@@ -161,14 +161,6 @@ def _manifest(content: bytes) -> Manifest:
             f" {' and '.join(map(str, _READ))}. Use the platform version that trained it, or train again."
         )
     return manifest
-
-
-def _model_file(kind: str) -> str:
-    if kind not in FILES:
-        raise ArtifactError(
-            f"The artifact's estimator is of kind {kind!r}; this version of the platform reads {', '.join(FILES)}."
-        )
-    return FILES[kind]
 
 
 def pack_archive(directory: Path, archive: Path) -> None:

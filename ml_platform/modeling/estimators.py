@@ -65,17 +65,26 @@ def load_estimator(kind: str, content: bytes, signature: "Signature") -> Estimat
     Raises:
         ArtifactError: When the kind is unknown, the content is none of it, or not for this signature.
     """
-    if kind == LIGHTGBM:
+    if file_of(kind) == FILES[LIGHTGBM]:
         from ml_platform.modeling.boosters import BoosterEstimator
 
         return BoosterEstimator.load(content, signature)
-    if kind == SCIKIT_LEARN:
-        from ml_platform.modeling.scikit import ScikitEstimator
+    from ml_platform.modeling.scikit import ScikitEstimator
 
-        return ScikitEstimator.load(content, signature)
-    raise ArtifactError(
-        f"The artifact's estimator is of kind {kind!r}; this version of the platform reads {', '.join(FILES)}."
-    )
+    return ScikitEstimator.load(content, signature)
+
+
+def file_of(kind: str) -> str:
+    """Return the name of a kind's file.
+
+    Raises:
+        ArtifactError: When the kind is unknown.
+    """
+    if kind not in FILES:
+        raise ArtifactError(
+            f"The artifact's estimator is of kind {kind!r}; this version of the platform reads {', '.join(FILES)}."
+        )
+    return FILES[kind]
 
 
 def _booster_of(fitted: Any) -> Any:

@@ -90,14 +90,6 @@ def strongest(found: "np.ndarray", n_features: int, *, most: int = MAX_REASONS) 
     return top, np.take_along_axis(given, top, axis=1)
 
 
-def importance(found: "np.ndarray", features: Sequence[str]) -> dict[str, float]:
-    """Return the mean absolute contribution of each feature over many rows, greatest first."""
-    import numpy as np
-
-    weights = np.abs(found[:, : len(features)]).mean(axis=0)
-    return dict(sorted(zip(features, weights.tolist(), strict=True), key=lambda it: -it[1]))
-
-
 def agreement(first: "np.ndarray", second: "np.ndarray", *, most: int = MAX_REASONS) -> float:
     """Share of the reasons that two models give in common for the same rows: the mean Jaccard index of the top ones.
 

@@ -59,12 +59,12 @@ def measure(archive: Path) -> ServingCost:
     from ml_platform.containers.serving.model import ServedModel
     from ml_platform.containers.serving.options import ServerOptions
     from ml_platform.modeling.archive import unpack_files
-    from ml_platform.modeling.artifact import MEMBERS
+    from ml_platform.modeling.artifact import ALLOWED
 
     options = ServerOptions.from_environment({})
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="ml-platform-model-") as scratch:
-        unpack_files(archive, MEMBERS, Path(scratch))
+        unpack_files(archive, ALLOWED, Path(scratch))
         model = ServedModel.load(Path(scratch))
     app = ServingApp(model, options.max_payload_bytes, options.default_accept)
     # Port 0: whichever is free. In a thread uvicorn leaves the signals alone.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ml_platform.modeling.pipeline import FittedPipeline
-from ml_platform.modeling.reasons import agreement, contributions, importance, reasons, strongest
+from ml_platform.modeling.reasons import agreement, contributions, reasons, strongest
 from tests.unit.modeling.payments import payments
 
 NAMES = ("a", "b", "c")
@@ -37,12 +37,6 @@ def test_many_rows_at_once_give_the_reasons_of_each() -> None:
         one_by_one = reasons(NAMES, found[row], most=2)
         many = [(NAMES[p], v) for p, v in zip(positions[row], values[row], strict=True) if v > 0]
         assert many == [(reason.feature, reason.contribution) for reason in one_by_one]
-
-
-def test_importance_is_the_mean_distance_from_the_base() -> None:
-    found = np.array([[1.0, -2.0, 0.0, 9.0], [-1.0, -4.0, 0.0, 9.0]])
-    assert importance(found, NAMES) == {"b": 3.0, "a": 1.0, "c": 0.0}
-    assert list(importance(found, NAMES)) == ["b", "a", "c"]
 
 
 def test_models_that_give_the_same_reasons_agree_whatever_the_sizes() -> None:
