@@ -21,6 +21,7 @@ from typing import Any
 import boto3
 import psutil
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from bench.ground_behaviours import BEHAVIOURS, Clients
@@ -73,8 +74,8 @@ class Server:
         while True:
             try:
                 client.get_caller_identity()
-            except Exception:
-                # Whatever it is, the server is not ready yet.
+            except (BotoCoreError, ClientError):
+                # Not there yet, or there and not ready.
                 if self._process.poll() is not None or time.perf_counter() - began > START_SECONDS:
                     raise
                 time.sleep(0.02)

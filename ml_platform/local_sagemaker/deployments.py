@@ -71,6 +71,7 @@ class Deployments:
         try:
             await work
         except Exception:
+            # A defect of ours: an endpoint whose work has ended must not stay on its way for ever.
             logger.exception("the deployment of endpoint %s failed inside the stand-in", name)
             self._settle(name, serves=name in self.live, reason="The local stand-in failed; its log has the traceback.")
 

@@ -25,7 +25,7 @@ from ml_platform.local_sagemaker.instances import (
 )
 from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.objects import ObjectsError
-from ml_platform.local_sagemaker.service import Service
+from ml_platform.local_sagemaker.service import BROKEN, Service
 from ml_platform.local_sagemaker.uploads import FolderUpload
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,9 @@ async def _live(service: Service, name: str, stop: asyncio.Event) -> None:
         finish(service, name, "Failed", LOST)
         raise
     except Exception:
+        # A defect of ours: a job that nobody runs any more must not stay in progress for ever.
         logger.exception("processing job %s failed inside the stand-in", name)
-        finish(service, name, "Failed", "InternalServerError: the local stand-in failed; its log has the traceback")
+        finish(service, name, "Failed", BROKEN)
     finally:
         await asyncio.shield(close_logs(logs))
         await asyncio.to_thread(remove_files, service, name)

@@ -7,7 +7,8 @@ import json
 import logging
 import math
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -53,15 +54,24 @@ async def answer(service: Service, target: str, body: bytes) -> Reply:
     """Answer one control-plane request. Never raises and never answers 500 for what a caller sent."""
     name = target.removeprefix(TARGET_PREFIX)
     try:
-        response = await _call(service, name, body)
+        with defects_as_errors(name):
+            content = json.dumps(await _call(service, name, body)).encode()
     except AwsError as error:
         return error_reply(error)
-    except Exception:
-        logger.exception("%s failed inside the stand-in", name)
-        return error_reply(
-            AwsError("InternalFailure", f"{name} failed inside the local stand-in; its log has the traceback.")
-        )
-    return Reply(200, json.dumps(response).encode(), _headers())
+    return Reply(200, content, _headers())
+
+
+@contextmanager
+def defects_as_errors(what: str, code: str = "InternalFailure", status: int = 400) -> Iterator[None]:
+    """Let only AwsError out of an operation: what else it raises is logged, and told in AWS's words for a failure."""
+    try:
+        yield
+    except AwsError:
+        raise
+    except Exception as error:
+        # Whatever it is, it is a defect of ours: it must neither cut the caller's connection nor end the service.
+        logger.exception("%s failed inside the stand-in", what)
+        raise AwsError(code, f"{what} failed inside the local stand-in; its log has the traceback.", status) from error
 
 
 async def _call(service: Service, name: str, body: bytes) -> dict[str, Any]:

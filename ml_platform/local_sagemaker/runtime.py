@@ -6,7 +6,6 @@ of a streamed answer in ``response_streams``.
 """
 
 import json
-import logging
 import re
 import time
 import uuid
@@ -25,11 +24,9 @@ from ml_platform.local_sagemaker.invocations import (
     find_live,
 )
 from ml_platform.local_sagemaker.live_endpoint import LiveEndpoint
-from ml_platform.local_sagemaker.protocol import Reply, StreamedReply
+from ml_platform.local_sagemaker.protocol import Reply, StreamedReply, defects_as_errors
 from ml_platform.local_sagemaker.runtime_requests import parse, validation_error
 from ml_platform.local_sagemaker.service import AwsError, Service
-
-logger = logging.getLogger(__name__)
 
 ROUTE = re.compile(r"/endpoints/([^/]+)/([a-z-]+)")
 # What of a caller's headers reaches the container, and what of the container's reaches the caller.
@@ -49,13 +46,10 @@ async def invoke(
         message = f"The local SageMaker stand-in does not serve {method} {path}."
         return _error_reply(AwsError("UnknownOperationException", message))
     try:
-        return await operation(service, match[1], headers, body)
+        with defects_as_errors("The invocation", status=500):
+            return await operation(service, match[1], headers, body)
     except AwsError as error:
         return _error_reply(error)
-    except Exception:
-        logger.exception("an invocation failed inside the stand-in")
-        message = "The invocation failed inside the local stand-in; its log has the traceback."
-        return _error_reply(AwsError("InternalFailure", message, status=500))
 
 
 async def _invoke(service: Service, endpoint: str, headers: dict[str, str], body: bytes) -> Reply:

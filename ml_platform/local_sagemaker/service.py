@@ -33,6 +33,8 @@ Response = dict[str, Any]
 Handler = Callable[["Service", Request], Awaitable[Response | None]]
 
 CLOSING_SCALE = 1 / 60
+BROKEN = "InternalServerError: the local stand-in failed; its log has the traceback"
+"""The failure reason of background work that a defect of ours has ended."""
 OPERATIONS: dict[str, Handler] = {}
 
 

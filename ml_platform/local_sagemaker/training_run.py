@@ -27,7 +27,7 @@ from ml_platform.local_sagemaker.job_metrics import MetricReader
 from ml_platform.local_sagemaker.logs import LogStream
 from ml_platform.local_sagemaker.objects import ObjectsError
 from ml_platform.local_sagemaker.s3_inputs import download, objects_below
-from ml_platform.local_sagemaker.service import Service
+from ml_platform.local_sagemaker.service import BROKEN, Service
 from ml_platform.local_sagemaker.training_files import (
     CHECKPOINTS,
     directory,
@@ -47,7 +47,6 @@ logger = logging.getLogger(__name__)
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 DEFAULT_MAX_RUNTIME_SECONDS = 86_400
 LOST = "InternalServerError: the local stand-in was stopped while the job ran"
-BROKEN = "InternalServerError: the local stand-in failed; its log has the traceback"
 ENDED_BY = {"stop": "Stopped", "time": "MaxRuntimeExceeded", "wait": "MaxWaitTimeExceeded"}
 FAILURES = (ChannelError, ImageError, NoCapacityError, ObjectsError)
 Body = dict[str, Any]
@@ -170,6 +169,7 @@ class _Run:
                 _enter_again(self.service, self.name, "Interrupted")
                 await held(self.service.faults, self.name, "Interrupted", self.stop)
             except Exception:
+                # A defect of ours: a job that nobody runs any more must not stay in progress for ever.
                 logger.exception("training job %s failed inside the stand-in", self.name)
                 if not resume_lost(self.service, self.body):
                     return End("Failed", BROKEN)

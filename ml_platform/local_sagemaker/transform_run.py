@@ -24,7 +24,7 @@ from ml_platform.local_sagemaker.model_servers import IDENTITY, Container, Model
 from ml_platform.local_sagemaker.models import resolve_container
 from ml_platform.local_sagemaker.objects import ObjectsError
 from ml_platform.local_sagemaker.s3_inputs import Found, find_objects
-from ml_platform.local_sagemaker.service import AwsError, Service
+from ml_platform.local_sagemaker.service import BROKEN, AwsError, Service
 from ml_platform.local_sagemaker.transform_data import TransformDataError, read_advice
 from ml_platform.local_sagemaker.transform_flow import Flow, FlowPlan
 from ml_platform.local_sagemaker.usage import JOBS
@@ -76,8 +76,9 @@ async def _live(service: Service, name: str, stop: asyncio.Event) -> None:
         finish(service, name, "Failed", LOST)
         raise
     except Exception:
+        # A defect of ours: a job that nobody runs any more must not stay in progress for ever.
         logger.exception("transform job %s failed inside the stand-in", name)
-        status, reason = "Failed", "InternalServerError: the local stand-in failed; its log has the traceback"
+        status, reason = "Failed", BROKEN
     finally:
         await asyncio.to_thread(shutil.rmtree, _directory(service, name), ignore_errors=True)
     finish(service, name, status, reason)

@@ -1,7 +1,6 @@
 """The operations of Application Auto Scaling that an endpoint's variants need, over AWS JSON 1.1."""
 
 import json
-import logging
 import re
 from collections.abc import Callable
 from functools import partial
@@ -21,10 +20,15 @@ from ml_platform.local_sagemaker.autoscaling.schedules import Schedule, Schedule
 from ml_platform.local_sagemaker.autoscaling.steps import StepError, require_steps
 from ml_platform.local_sagemaker.autoscaling.tracking import track
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
-from ml_platform.local_sagemaker.protocol import Reply, error_reply, parse_request, serialise, service_model
+from ml_platform.local_sagemaker.protocol import (
+    Reply,
+    defects_as_errors,
+    error_reply,
+    parse_request,
+    serialise,
+    service_model,
+)
 from ml_platform.local_sagemaker.service import AwsError, Request, Response, Service, validation
-
-logger = logging.getLogger(__name__)
 
 TARGET_PREFIX = "AnyScaleFrontendService."
 RESOURCE = re.compile(r"endpoint/[^/]+/variant/[^/]+")
@@ -42,15 +46,12 @@ async def answer(service: Service, target: str, body: bytes) -> Reply:
     """Answer one request. Never raises and never answers 500 for what a caller sent."""
     name = target.removeprefix(TARGET_PREFIX)
     try:
-        model = _model(name)
-        response = OPERATIONS[name](service, parse_request(model, body))
-        content = json.dumps(serialise(model.output_shape, response)).encode()
+        with defects_as_errors(name, "InternalServiceException"):
+            model = _model(name)
+            response = OPERATIONS[name](service, parse_request(model, body))
+            content = json.dumps(serialise(model.output_shape, response)).encode()
     except AwsError as error:
         return error_reply(error)
-    except Exception:
-        logger.exception("%s failed inside the stand-in", name)
-        message = f"{name} failed inside the local stand-in; its log has the traceback."
-        return error_reply(AwsError("InternalServiceException", message))
     return Reply(200, content, {"content-type": "application/x-amz-json-1.1"})
 
 

@@ -21,7 +21,7 @@ from botocore.serialize import RpcV2CBORSerializer
 
 from ml_platform.local_sagemaker.cloudwatch import alarms, metrics
 from ml_platform.local_sagemaker.cloudwatch.operation_registry import CLOUDWATCH_OPERATIONS
-from ml_platform.local_sagemaker.protocol import Reply, serialise, service_model
+from ml_platform.local_sagemaker.protocol import Reply, defects_as_errors, serialise, service_model
 from ml_platform.local_sagemaker.service import AwsError, Service
 from ml_platform.local_sagemaker.validation import WrongTypeError, parse, violations
 
@@ -72,21 +72,20 @@ def operation_of(method: str, path: str, headers: Mapping[str, str]) -> tuple[st
 async def answer(service: Service, name: str, kind: str, headers: Mapping[str, str], body: bytes) -> Reply:
     """Answer one request. Never raises and never answers 500 for what a caller sent."""
     try:
-        model = _model(name)
-        request = _request(model, _read(kind, _unpacked(headers, body)))
-        response = await CLOUDWATCH_OPERATIONS[name](service, request)
+        with defects_as_errors(name):
+            model = _model(name)
+            request = _request(model, _read(kind, _unpacked(headers, body)))
+            content = _written(kind, model, await CLOUDWATCH_OPERATIONS[name](service, request))
     except AwsError as error:
         return _error(kind, error)
-    except Exception:
-        logger.exception("%s failed inside the stand-in", name)
-        message = f"{name} failed inside the local stand-in; its log has the traceback."
-        return _error(kind, AwsError("InternalFailure", message))
+    return Reply(200, content, _headers(kind))
+
+
+def _written(kind: str, model: OperationModel, response: dict[str, Any] | None) -> bytes:
     if model.output_shape is None:
-        return Reply(200, b"" if kind == JSON else b"\xa0", _headers(kind))
+        return b"" if kind == JSON else b"\xa0"
     values = serialise(model.output_shape, response or {})
-    if kind == JSON:
-        return Reply(200, json.dumps(values).encode(), _headers(kind))
-    return Reply(200, _Writer().write(values, model.output_shape), _headers(kind))
+    return json.dumps(values).encode() if kind == JSON else _Writer().write(values, model.output_shape)
 
 
 def _model(name: str) -> OperationModel:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ml_platform.local_sagemaker import training_run
-from ml_platform.local_sagemaker.service import OPERATIONS, AwsError, Service
+from ml_platform.local_sagemaker.service import BROKEN, OPERATIONS, AwsError, Service
 from ml_platform.local_sagemaker.training_status import KIND as TRAINING_KIND
 from ml_platform.local_sagemaker.tuning.ranges import Point, read_space
 from ml_platform.local_sagemaker.tuning.stopping import is_hopeless, is_outdone
@@ -39,7 +39,6 @@ NO_OBJECTIVE = (
     "No objective metrics found after running {count} training jobs. Please ensure that the custom algorithm is "
     "emitting the objective metric as defined by the regular expression provided."
 )
-BROKEN = "InternalServerError: the local stand-in failed; its log has the traceback"
 OWN_MEMBERS = ("StaticHyperParameters", "DefinitionName", "TuningObjective", "HyperParameterRanges")
 Body = dict[str, Any]
 
@@ -76,6 +75,7 @@ async def _live(service: Service, name: str) -> None:
         while not await run.step():
             await asyncio.sleep(LOOK_EVERY_SECONDS)
     except Exception:
+        # A defect of ours: a job that nobody runs any more must not stay in progress for ever.
         logger.exception("tuning job %s failed inside the stand-in", name)
         run.finish("Failed", BROKEN)
 
