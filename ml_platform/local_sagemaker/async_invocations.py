@@ -62,7 +62,6 @@ class AsyncInvocations:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._queues: dict[str, _Queue] = {}
-        self._last = 0
 
     def recover(self) -> None:
         """Take up again what the last stop or crash left."""
@@ -73,10 +72,7 @@ class AsyncInvocations:
 
     def add(self, item: Item) -> None:
         """Write a request down and let it be answered in its turn."""
-        self._last = max(time.time_ns(), self._last + 1)
-        name = f"{self._last:020d}"
-        self._service.store.insert(KIND, name, item)
-        self._enqueue(name, item, item["RequestTTLSeconds"])
+        self._enqueue(self._service.store.append(KIND, item), item, item["RequestTTLSeconds"])
 
     def backlog(self, endpoint: str) -> tuple[int, float]:
         """Return how many requests wait or are being answered, and for how long the oldest has waited (seconds)."""

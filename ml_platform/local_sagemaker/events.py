@@ -64,7 +64,6 @@ class Events:
     def __init__(self, service: "Service") -> None:
         self._service = service
         self._due = asyncio.Event()
-        self._last = 0
         self._targets = Targets(service.region)
         self._rules = Rules(service.region)
         self._waiting: dict[str, Progress] = {}
@@ -86,13 +85,8 @@ class Events:
                 continue
             event = self._envelope(change)
             for _ in range(1 if faults.take("duplicate-event", *names) is None else 2):
-                self._service.store.insert(KIND, self._next_name(), event)
+                self._service.store.append(KIND, event)
             self._due.set()
-
-    def _next_name(self) -> str:
-        """Names in the order in which they were given, also after a restart."""
-        self._last = max(time.time_ns(), self._last + 1)
-        return f"{self._last:020d}"
 
     def _envelope(self, change: Change) -> dict[str, Any]:
         return {

@@ -5,7 +5,6 @@ What a message says, and what becomes of its sender's books, is the sender's bus
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -36,17 +35,14 @@ class Notifications:
         """Who is told what became of a message, by its ``Origin``."""
         self._service = service
         self._client: Any = None
-        self._last = 0
         self._due = asyncio.Event()
         self._due.set()
         service.spawn(self._send_for_ever(), "notifications")
 
     def send(self, topic: str, text: str, *, origin: str, subject: str | None = None, **about: Any) -> None:
         """Have a message delivered. When this returns, a crash of the stand-in no longer loses it."""
-        # Names in the order in which they were given, also after a restart.
-        self._last = max(time.time_ns(), self._last + 1)
         message = {"TopicArn": topic, "Message": text, "Subject": subject, "Origin": origin, **about}
-        self._service.store.insert(KIND, f"{self._last:020d}", message)
+        self._service.store.append(KIND, message)
         self._due.set()
 
     async def _send_for_ever(self) -> None:

@@ -77,6 +77,7 @@ class Store:
         self._database.executescript(SCHEMA)
         self._observers: dict[str, tuple[Observer, ...]] = {}
         self._indexed: set[tuple[str, str]] = set()
+        self._last_number = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -124,6 +125,13 @@ class Store:
                 )
         except sqlite3.IntegrityError as error:
             raise DuplicateError(f"{kind} {name} exists") from error
+
+    def append(self, kind: str, body: Body) -> str:
+        """Add a resource under a name that comes after those given before, also by a store before this one."""
+        self._last_number = max(time.time_ns(), self._last_number + 1)
+        name = f"{self._last_number:020d}"
+        self.insert(kind, name, body)
+        return name
 
     def put(self, kind: str, name: str, body: Body) -> None:
         """Add or replace a resource; its creation time stays."""

@@ -58,3 +58,14 @@ def test_deleting_says_whether_there_was_something(jobs: Store) -> None:
 
 def test_another_process_reads_what_was_written(jobs: Store, tmp_path: Path) -> None:
     assert Store(tmp_path / "state" / "resources.sqlite").get("job", "job-5") == {"Number": 5, "Status": "Failed"}
+
+
+def test_what_is_appended_keeps_its_order_also_over_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "resources.sqlite"
+    for first in (0, 500):
+        store = Store(path)
+        given = [store.append("event", {"Number": first + number}) for number in range(500)]
+        assert given == sorted(given)
+        store.close()
+    rows = Store(path).select("event", Query(sort="name", descending=False))
+    assert [row.body["Number"] for row in rows] == [*range(1000)]
