@@ -38,3 +38,11 @@ def test_one_fraud_gives_a_bound_that_is_a_share(scores: np.ndarray) -> None:
     labels = np.zeros(50, dtype=int)
     labels[20] = 1
     assert 0 < average_precision_at_best(labels, scores, 0.95) <= 1
+
+
+def test_the_order_of_the_rows_does_not_move_the_bound() -> None:
+    labels, _ = a_sample(500)
+    scores = np.random.default_rng(1).random(500)
+    assert average_precision_at_best(labels[::-1], scores[::-1], 0.95) == average_precision_at_best(
+        labels, scores, 0.95
+    )
