@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ml_platform.resources.model_evaluator import Evaluation
 
 MAX_ROWS = 5000
-"""TreeSHAP costs a hundred times a score: whole cards are taken, in one shuffled order, until there are so many."""
+"""TreeSHAP costs about twenty times a score: whole cards are taken, in one shuffled order, until there are so many."""
 
 
 def explain_candidate(evaluation: "Evaluation", min_agreement: float) -> "Explanations":
