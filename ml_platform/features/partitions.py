@@ -105,7 +105,7 @@ class DirectoryTable:
         paths = [self.root / names.table_partition(self.name, day) for day in span]
         contents = [io.BytesIO(path.read_bytes()) for path in paths if path.exists()]
         frames = [pl.read_parquet(content, columns=list(columns) if columns else None) for content in contents]
-        return pl.concat(frames) if frames else pl.DataFrame()
+        return pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
 
 
 def _utc(instant: datetime | None) -> datetime | None:

@@ -18,14 +18,18 @@ def read_labels(store: ObjectStore, first: date, last: date) -> "pl.DataFrame":
 
     Where several sources speak, these are the labels that held, by the policy of the settings.
     """
-    labels = read_raw_labels(store, first, last)
+    return settled_by_settings(read_raw_labels(store, first, last))
+
+
+def settled_by_settings(labels: "pl.DataFrame") -> "pl.DataFrame":
+    """Return the labels that held among what every source said, by the policy of the settings."""
     return settle(labels, LabelPolicy.from_settings(Settings.load())) if SOURCE in labels.columns else labels
 
 
 def read_raw_labels(store: ObjectStore, first: date, last: date) -> "pl.DataFrame":
     """Return what every source said from day ``first`` to day ``last``."""
     labels = DailyTable(store, FRAUD_LABELS).read(first, last)
-    return labels if labels.width else _no_labels()
+    return labels if labels.width else no_labels()
 
 
 def labels_as_known(store: ObjectStore, cutoff: datetime, first_event: date, last_event: date) -> "pl.DataFrame":
@@ -44,13 +48,14 @@ def labels_as_known(store: ObjectStore, cutoff: datetime, first_event: date, las
     known = read_labels(store, first_event, cutoff.astimezone(UTC).date()).filter(
         (pl.col("known_time") <= cutoff) & pl.col("event_time").dt.date().is_between(first_event, last_event)
     )
-    # Of two labels learnt in the same instant the fraud holds, as in features.windows.
+    # Of two labels learnt in the same instant the fraud holds, as everywhere.
     return known.sort("transaction_id", "known_time", "label").unique(
         "transaction_id", keep="last", maintain_order=True
     )
 
 
-def _no_labels() -> "pl.DataFrame":
+def no_labels() -> "pl.DataFrame":
+    """Return labels of a table that holds none."""
     import polars as pl
 
     instant = pl.Datetime("us", "UTC")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ml_platform.features.labels.known import no_labels, settled_by_settings
 from ml_platform.features.online.finishing import declared_table, microseconds
 from ml_platform.features.online.history import UNITS_PER_AMOUNT, History, identity_of
 from ml_platform.features.partitions import open_table, rows_between
@@ -108,11 +109,7 @@ def _frauds(
     table = declared_table(target.table)
     landed = open_table(config.offline_store.location, config.offline_store.region, str(table.labels))
     labels = landed.read(start.astimezone(UTC).date(), end.astimezone(UTC).date())
-    if not labels.width:
-        labels = pl.DataFrame(
-            schema={table.row_id: pl.String, "label": pl.Int8, "known_time": pl.Datetime("us", "UTC")}
-        )
-    known = labels.filter(pl.col("known_time") <= end)
+    known = settled_by_settings(labels if labels.width else no_labels()).filter(pl.col("known_time") <= end)
     ever = known.filter(pl.col("label") == 1).select(table.row_id).unique()
     return (
         known.join(ever, on=table.row_id, how="semi")

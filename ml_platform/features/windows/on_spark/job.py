@@ -2,8 +2,10 @@
 
     spark-submit job.py --table payments/card_activity --location s3://bucket --first 2026-01-01 --last 2026-03-31
 
-It reads and replaces the same daily partitions as ``windows.compute``. Run on this machine by the tests, against a
-directory; on EMR Serverless and Glue it was planned, never run.
+It reads and replaces the same daily partitions as ``windows.compute``. Labels of several sources are settled by the
+same settings: name ``ML_PLATFORM_LABEL_RULE`` and ``ML_PLATFORM_LABEL_PRIORITY`` in the job's environment where they
+are not the defaults. Run on this machine by the tests, against a directory; on EMR Serverless and Glue it was planned,
+never run.
 """
 
 import argparse
@@ -12,7 +14,10 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from ml_platform.core import names
+from ml_platform.core.settings import Settings
+from ml_platform.features.labels.conflicts import LabelPolicy
 from ml_platform.features.windows.declaration import FeatureTable
+from ml_platform.features.windows.on_spark.conflicts import settle
 from ml_platform.features.windows.on_spark.engine import window_features
 from ml_platform.features.windows.payments import FEATURE_TABLES
 from ml_platform.features.windows.reach import first_day_read
@@ -33,10 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--last", type=date.fromisoformat, required=True)
     asked = parser.parse_args(arguments)
     session = SparkSession.builder.getOrCreate()
-    compute_partitions(session, tables[asked.table], asked.location, asked.first, asked.last)
+    policy = LabelPolicy.from_settings(Settings.load())
+    compute_partitions(session, tables[asked.table], asked.location, asked.first, asked.last, policy)
 
 
-def compute_partitions(session: "SparkSession", table: FeatureTable, location: str, first: date, last: date) -> None:
+def compute_partitions(
+    session: "SparkSession", table: FeatureTable, location: str, first: date, last: date, policy: LabelPolicy
+) -> None:
     """Replace a table's partitions from ``first`` to ``last``; a day without rows loses its partition."""
     from pyspark.sql import functions as F  # noqa: N812
 
@@ -44,7 +52,7 @@ def compute_partitions(session: "SparkSession", table: FeatureTable, location: s
     session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     root, earliest = location.rstrip("/"), first_day_read(table, first)
     rows = _read(session, root, table.source, earliest, last)
-    labels = None if table.labels is None else _read(session, root, table.labels, earliest, last)
+    labels = None if table.labels is None else settle(_read(session, root, table.labels, earliest, last), policy)
     day = F.to_date("event_time")
     computed = window_features(table, rows, labels).where(day.between(F.lit(first), F.lit(last)))
     # One file a day, in a fixed order of rows.
@@ -59,7 +67,8 @@ def compute_partitions(session: "SparkSession", table: FeatureTable, location: s
 def _read(session: "SparkSession", root: str, table: str, first: date, last: date) -> "DataFrame":
     from pyspark.sql import functions as F  # noqa: N812
 
-    frame = session.read.parquet(f"{root}/{names.table_prefix(table)}")
+    # Of days that differ in their columns Spark would take one's: labels could lose who said them.
+    frame = session.read.option("mergeSchema", value=True).parquet(f"{root}/{names.table_prefix(table)}")
     return frame.where(F.col("date").between(F.lit(first), F.lit(last))).drop("date")
 
 
