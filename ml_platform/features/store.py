@@ -93,8 +93,11 @@ def _open(settings: Settings) -> "FeatureStore":
     import_lean_feast()
     import yaml  # type: ignore[import-untyped]
     from feast import FeatureStore, RepoConfig
+    from sqlalchemy.pool import NullPool
 
     config = yaml.safe_load(_rendered(settings))
+    # Feast never closes what its registry keeps open, and asks it seldom: a connection is closed after each use.
+    config["registry"]["sqlalchemy_config_kwargs"] = {"poolclass": NullPool}
     return FeatureStore(config=RepoConfig(**config | {"offline_store": offline_store_config(settings)}))
 
 

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import Settings
 from ml_platform.features.offline.engines import offline_store_config, with_sources_of
 from ml_platform.features.store import apply, feature_store
+from tests.contract.pipes_runs import wait_until
 from tests.contract.postgres_server import postgres_server
 
+OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 WAREHOUSES = {
     "redshift://fraud/features": ("redshift", "RedshiftSource", "RedshiftOfflineStore"),
     "athena://primary/features": ("athena", "AthenaSource", "AthenaOfflineStore"),
@@ -110,3 +113,7 @@ def test_a_registry_in_postgresql_is_one_for_all_homes(tmp_path: Path, registry:
     assert {"card_activity", "terminal_risk"} <= set(views[0])
     assert not (homes[0] / "feast" / "registry.db").exists()
     assert not apply(with_home(homes[0], feature_registry=registry))
+    with psycopg.connect(registry.replace("+psycopg", "")) as connection:
+        connection.autocommit = True  # each look is a new one
+        # Both stores are still there, and what they asked has been answered: nothing stays connected.
+        wait_until(lambda: connection.execute(OTHERS).fetchone() == (0,))
