@@ -181,6 +181,19 @@ def test_a_step_of_the_clock_ends_a_cool_down(account: Account, autoscaling: Any
     eventually(lambda: called() == 3)
 
 
+def test_a_step_of_the_clock_brings_a_schedule_that_has_a_rate(
+    account: Account, endpoint: str, autoscaling: Any, stand_in: str
+) -> None:
+    autoscaling.put_scheduled_action(
+        **a_place(endpoint),
+        ScheduledActionName="hourly",
+        Schedule="rate(1 hour)",
+        ScalableTargetAction={"MinCapacity": 2, "MaxCapacity": 2},
+    )
+    skip(stand_in, 3600)
+    eventually(lambda: instances(account, endpoint) == 2)
+
+
 def test_a_metric_of_ones_own_is_tracked(account: Account, autoscaling: Any, stand_in: str) -> None:
     endpoint = account.an_endpoint(account.a_config("first"))
     place, cloudwatch = a_place(endpoint), boto3.client("cloudwatch", endpoint_url=stand_in)

@@ -150,7 +150,8 @@ def put_scheduled_action(service: Service, request: Request) -> Response:
     _require_target(service, resource)
     key = _action_key(request)
     before = service.store.get(SCHEDULED_KIND, key) or {}
-    merged = {"CreationTime": service.clock.timestamp(), **before, **request}
+    created = {"CreationTime": service.clock.timestamp(), "TakenMark": service.clock.mark()}
+    merged = {**created, **before, **request}
     if "Schedule" not in merged or not merged.get("ScalableTargetAction"):
         raise validation("Schedule and ScalableTargetAction are required for a new scheduled action.")
     try:

@@ -46,12 +46,18 @@ class Schedule:
         except ValueError as error:
             raise ScheduleError(f"{expression!r} is no at(...), rate(...) or cron(...) expression: {error}") from error
 
-    def due(self, last: float, now: float, scale: float = 1.0) -> bool:
-        """Return whether a time of the schedule lies after ``last`` and not after ``now`` (seconds since 1970)."""
+    def due(self, last: float, now: float, gone: float | None = None) -> bool:
+        """Return whether a time of the schedule lies after ``last`` and not after ``now`` (seconds since 1970).
+
+        Args:
+            last: When it was last taken.
+            now: The time.
+            gone: How many AWS seconds lie between the two, when not as many as real ones; ``rate(...)`` counts them.
+        """
         if self._at is not None:
             return last < self._at <= now
         if self.rate_seconds is not None:
-            return now - last >= self.rate_seconds * scale
+            return (now - last if gone is None else gone) >= self.rate_seconds
         # Those who ask do so more often than once a minute.
         minute = int(now) // 60 * 60
         return last < minute and self._holds(datetime.fromtimestamp(minute, self._zone))

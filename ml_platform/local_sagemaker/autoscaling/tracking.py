@@ -78,10 +78,12 @@ def _take_schedule(service: Service, action: dict[str, Any]) -> None:
     held = (target or {}).get("SuspendedState", {}).get("ScheduledScalingSuspended", False)
     inside = action.get("StartTime", now) <= now <= action.get("EndTime", now)
     last = action.get("TakenAt", action["CreationTime"])
-    due = Schedule(action["Schedule"], action.get("Timezone")).due(last, now, service.clock.scale)
+    gone = service.clock.seconds_since(last, action.get("TakenMark"))
+    due = Schedule(action["Schedule"], action.get("Timezone")).due(last, now, gone)
     if target is None or held or not inside or not due:
         return
-    service.store.update(SCHEDULED_KIND, f"{resource}/{action['ScheduledActionName']}", TakenAt=now)
+    taken = {"TakenAt": now, "TakenMark": service.clock.mark()}
+    service.store.update(SCHEDULED_KIND, f"{resource}/{action['ScheduledActionName']}", **taken)
     bounds = action["ScalableTargetAction"]
     low, high = bounds.get("MinCapacity", target["MinCapacity"]), bounds.get("MaxCapacity", target["MaxCapacity"])
     service.store.update(TARGET_KIND, resource, MinCapacity=min(low, high), MaxCapacity=max(low, high))

@@ -97,6 +97,11 @@ def test_a_schedule_is_due_once_at_its_time(
     assert Schedule(expression, zone).due(moment(last), moment(now)) is due
 
 
+@pytest.mark.parametrize(("gone", "due"), [(7199.0, False), (7200.0, True)])
+def test_a_rate_counts_the_seconds_of_the_clock(gone: float, due: bool) -> None:  # noqa: FBT001 - the expected answer
+    assert Schedule("rate(2 hours)").due(0.0, 1.0, gone) is due
+
+
 @pytest.mark.parametrize(
     "expression",
     [
