@@ -4,7 +4,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ml_platform.cli import known_models
 from ml_platform.cli.main import app
 from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_parts
 from ml_platform.core.settings import Settings
+from ml_platform.modeling.artifact import load_archive, pack_archive, save_artifact
 from ml_platform.modeling.contract import CODE_CHANNEL
 from ml_platform.modeling.hyperparameters import HyperParameters
 from ml_platform.registry.model_package import Submission, register
@@ -135,6 +136,22 @@ def test_the_same_inputs_give_the_same_bytes(registry: Registry, number: int) ->
     done = registry.refit(number)
     assert done.identical
     assert done.differences == ()
+
+
+def test_a_model_that_is_not_what_its_inputs_give_is_found_out(registry: Registry, tmp_path: Path) -> None:
+    """Its digests are right: whoever saved it changed the threshold and nothing else."""
+    registry.store.download(registry.store.key(registry.packages[0].artifact_uri), tmp_path / "model.tar.gz")
+    honest = load_archive(tmp_path / "model.tar.gz")
+    forged = replace(honest.pipeline, threshold=0.987)
+    save_artifact(forged, honest.baseline, honest.fingerprint, tmp_path / "forged", honest.origin)
+    pack_archive(tmp_path / "forged", tmp_path / "forged.tar.gz")
+    address = registry.store.put(f"models/{MODEL}/forged.tar.gz", (tmp_path / "forged.tar.gz").read_bytes())
+    done = refit(registry.store, MODEL, address)
+    assert not done.identical
+    assert done.failures == (
+        "threshold.json came out otherwise",
+        "nothing that is recorded differs: the fit itself is not repeatable",
+    )
 
 
 def test_the_command_says_so_and_ends_well(registry: Registry) -> None:
