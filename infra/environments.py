@@ -14,6 +14,12 @@ class Environment:
     capture_retention_days: int
     """Captured requests hold card data: keep them only as long as monitoring and disputes need."""
     log_retention_days: int
+    job_role: str = "ml-platform-sagemaker"
+    """The role that jobs run as (ML_PLATFORM_ROLE_ARN)."""
+    source_stream: str = "payments"
+    """The Kinesis stream that payments are read from (ML_PLATFORM_SOURCE)."""
+    source_secret: str = "ml-platform/source"  # noqa: S105  # its name
+    """The secret with the password of a PostgreSQL source (ML_PLATFORM_SOURCE_PASSWORD_SECRET)."""
 
 
 ENVIRONMENTS = (

@@ -22,19 +22,29 @@ class RegistryStack(Stack):
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment, data: s3.IBucket) -> None:
         super().__init__(scope, construct_id)
         packages = self.format_arn(service="sagemaker", resource="model-package", resource_name="*")
-        jobs = self.format_arn(service="sagemaker", resource="training-job", resource_name="*")
+        cards = self.format_arn(service="sagemaker", resource="model-card", resource_name="*")
+        # A tuning job trains too.
+        fits = [
+            self.format_arn(service="sagemaker", resource=kind, resource_name="*")
+            for kind in ("training-job", "hyper-parameter-tuning-job")
+        ]
         trail = data.arn_for_objects(AUDIT_PREFIX)
         self.trainer = iam.ManagedPolicy(
             self,
             "Trainer",
             managed_policy_name=f"ml-platform-{environment.name}-trainer",
-            statements=[*_propose(packages), _cannot_decide(packages), *_append_only(trail)],
+            statements=[
+                *_propose(packages),
+                _cannot_decide(packages),
+                *_keep(packages, cards),
+                *_append_only(trail),
+            ],
         )
         self.reviewer = iam.ManagedPolicy(
             self,
             "Reviewer",
             managed_policy_name=f"ml-platform-{environment.name}-reviewer",
-            statements=[*_decide(packages), _cannot_train(jobs), *_append_only(trail)],
+            statements=[*_decide(packages), _cannot_train(fits), *_keep(packages, cards), *_append_only(trail)],
         )
 
 
@@ -71,19 +81,42 @@ def _decide(packages: str) -> list[iam.PolicyStatement]:
             sid="DecideAboutModels",
             actions=["sagemaker:UpdateModelPackage"],
             resources=[packages],
-            conditions={
-                "StringEquals": {STAGE: ["Production", "Archived"], STATUS: ["Approved", "Rejected", "Retired"]}
-            },
+            conditions={"StringEquals": {STAGE: "Production", STATUS: ["Approved", "Rejected"]}},
         ),
     ]
 
 
-def _cannot_train(jobs: str) -> iam.PolicyStatement:
+def _keep(packages: str, cards: str) -> list[iam.PolicyStatement]:
+    """What both do around a decision: links, the card, and taking an approval back, which lets nothing go live."""
+    return [
+        iam.PolicyStatement(
+            sid="LinkModels",
+            actions=["sagemaker:UpdateModelPackage"],
+            resources=[packages],
+            conditions={"Null": {APPROVAL: "true", STAGE: "true"}},
+        ),
+        iam.PolicyStatement(
+            sid="TakeApprovalsBack",
+            actions=["sagemaker:UpdateModelPackage"],
+            resources=[packages],
+            conditions={
+                "StringEquals": {APPROVAL: "PendingManualApproval", STAGE: "Proposal", STATUS: "PendingApproval"}
+            },
+        ),
+        iam.PolicyStatement(
+            sid="WriteCards",
+            actions=[f"sagemaker:{verb}ModelCard" for verb in ("Create", "Describe", "Update")] + ["sagemaker:AddTags"],
+            resources=[cards],
+        ),
+    ]
+
+
+def _cannot_train(fits: list[str]) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         sid="WhoApprovesCannotTrain",
         effect=iam.Effect.DENY,
-        actions=["sagemaker:CreateTrainingJob"],
-        resources=[jobs],
+        actions=["sagemaker:CreateTrainingJob", "sagemaker:CreateHyperParameterTuningJob"],
+        resources=fits,
     )
 
 

@@ -1,23 +1,12 @@
 """Separation of duties, judged on the JSON that would be deployed."""
 
-from typing import Any
-
 import pytest
 
-from tests.infra.test_storage import TEMPLATES
+from tests.infra.policies import Statements, policy_of
 
 
-def statements(environment: str, role: str) -> dict[str, dict[str, Any]]:
-    import json
-
-    (template,) = (TEMPLATES / f"assembly-{environment}").glob("*registry*.template.json")
-    policies = [
-        found["Properties"]
-        for found in json.loads(template.read_text())["Resources"].values()
-        if found["Type"] == "AWS::IAM::ManagedPolicy"
-    ]
-    (policy,) = [found for found in policies if found["ManagedPolicyName"] == f"ml-platform-{environment}-{role}"]
-    return {statement["Sid"]: statement for statement in policy["PolicyDocument"]["Statement"]}
+def statements(environment: str, role: str) -> Statements:
+    return policy_of(environment, "registry", role)
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
@@ -37,10 +26,21 @@ def test_who_trains_can_propose_and_is_denied_to_approve(environment: str) -> No
 def test_who_approves_is_denied_to_train(environment: str) -> None:
     reviewer = statements(environment, "reviewer")
     assert reviewer["WhoApprovesCannotTrain"]["Effect"] == "Deny"
-    assert reviewer["WhoApprovesCannotTrain"]["Action"] == "sagemaker:CreateTrainingJob"
-    assert (
-        "Proposal" not in reviewer["DecideAboutModels"]["Condition"]["StringEquals"]["sagemaker:ModelLifeCycle:stage"]
-    )
+    assert reviewer["WhoApprovesCannotTrain"]["Action"] == [
+        "sagemaker:CreateTrainingJob",
+        "sagemaker:CreateHyperParameterTuningJob",
+    ]
+    assert reviewer["DecideAboutModels"]["Condition"]["StringEquals"]["sagemaker:ModelLifeCycle:stage"] == "Production"
+
+
+@pytest.mark.parametrize("role", ["trainer", "reviewer"])
+def test_what_both_may_do_to_a_package_lets_nothing_go_live(role: str) -> None:
+    found = statements("prod", role)
+    assert found["LinkModels"]["Condition"] == {
+        "Null": {"sagemaker:ModelApprovalStatus": "true", "sagemaker:ModelLifeCycle:stage": "true"}
+    }
+    back = found["TakeApprovalsBack"]["Condition"]["StringEquals"]
+    assert back["sagemaker:ModelApprovalStatus"] == "PendingManualApproval"
 
 
 @pytest.mark.parametrize("role", ["trainer", "reviewer"])
