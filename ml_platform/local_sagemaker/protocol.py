@@ -18,7 +18,7 @@ from botocore.model import OperationModel, ServiceModel
 from botocore.session import Session
 
 from ml_platform.local_sagemaker.service import OPERATIONS, AwsError, Request, Service, validation
-from ml_platform.local_sagemaker.validation import WrongTypeError, parse, violations
+from ml_platform.local_sagemaker.validation import WrongTypeError, parse, refusal, violations
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +103,7 @@ def parse_request(model: OperationModel, body: bytes) -> Request:
         raise AwsError("SerializationException", str(error)) from error
     problems = list(violations(model.input_shape, request)) if model.input_shape else []
     if problems:
-        noun = "error" if len(problems) == 1 else "errors"
-        raise validation(f"{len(problems)} validation {noun} detected: {'; '.join(problems)}")
+        raise validation(refusal(problems))
     return request
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_platform.local_sagemaker.protocol import service_model
 from ml_platform.local_sagemaker.service import AwsError
-from ml_platform.local_sagemaker.validation import violations
+from ml_platform.local_sagemaker.validation import refusal, violations
 
 MODEL = "sagemaker-runtime"
 
@@ -32,8 +32,7 @@ def parse(operation: str, endpoint: str, headers: dict[str, str], body: bytes) -
             f"Value at 'body' failed to satisfy constraint: Member must have length less than or equal to {largest}"
         )
     if problems:
-        noun = "error" if len(problems) == 1 else "errors"
-        raise validation_error(f"{len(problems)} validation {noun} detected: {'; '.join(problems)}")
+        raise validation_error(refusal(problems))
     return request
 
 

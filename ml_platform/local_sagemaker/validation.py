@@ -6,7 +6,7 @@ so they are refused here. Rules the model does not hold (names that exist, state
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -70,6 +70,12 @@ def _epoch(value: float | str) -> float:
         return datetime.fromisoformat(value).timestamp()
     except ValueError as error:
         raise WrongTypeError(f"{value} can not be converted to a Timestamp") from error
+
+
+def refusal(problems: Sequence[str]) -> str:
+    """Return AWS's sentence for one problem or more."""
+    noun = "error" if len(problems) == 1 else "errors"
+    return f"{len(problems)} validation {noun} detected: {'; '.join(problems)}"
 
 
 def violations(shape: Shape, value: Any, path: str = "") -> Iterator[str]:

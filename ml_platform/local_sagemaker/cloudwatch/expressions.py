@@ -72,11 +72,6 @@ def names(tree: ast.expr) -> set[str]:
     }
 
 
-def uses_all_metrics(tree: ast.expr) -> bool:
-    """Return whether the expression calls METRICS()."""
-    return any(isinstance(node, ast.Name) and node.id == "METRICS" for node in ast.walk(tree))
-
-
 def evaluate(tree: ast.expr, known: Mapping[str, Series], times: list[int], metrics: list[Series]) -> Series:
     """Return an expression's time series; a plain number is one at every time.
 

@@ -23,7 +23,7 @@ from ml_platform.local_sagemaker.cloudwatch import alarms, metrics
 from ml_platform.local_sagemaker.cloudwatch.operation_registry import CLOUDWATCH_OPERATIONS
 from ml_platform.local_sagemaker.protocol import Reply, defects_as_errors, serialise, service_model
 from ml_platform.local_sagemaker.service import AwsError, Service
-from ml_platform.local_sagemaker.validation import WrongTypeError, parse, violations
+from ml_platform.local_sagemaker.validation import WrongTypeError, parse, refusal, violations
 
 logger = logging.getLogger(__name__)
 
@@ -137,8 +137,7 @@ def _request(model: OperationModel, document: Any) -> dict[str, Any]:
         raise AwsError("SerializationException", str(error)) from error
     problems = list(violations(shape, request))
     if problems:
-        noun = "error" if len(problems) == 1 else "errors"
-        raise AwsError("ValidationError", f"{len(problems)} validation {noun} detected: {'; '.join(problems)}")
+        raise AwsError("ValidationError", refusal(problems))
     return request
 
 

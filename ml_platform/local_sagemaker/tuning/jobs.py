@@ -22,8 +22,7 @@ from ml_platform.local_sagemaker.training import check_training_job
 from ml_platform.local_sagemaker.training_status import KIND as TRAINING_KIND
 from ml_platform.local_sagemaker.tuning import run
 from ml_platform.local_sagemaker.tuning.ranges import RangeError, Space, read_space
-from ml_platform.local_sagemaker.tuning.run import KIND
-from ml_platform.local_sagemaker.tuning.trials import progress, summary
+from ml_platform.local_sagemaker.tuning.trials import KIND, progress, summary
 from ml_platform.local_sagemaker.tuning.warm_start import learn
 from ml_platform.local_sagemaker.validation import violations
 

@@ -47,11 +47,8 @@ class Interval:
 
     def value_at(self, position: float) -> str:
         """Return the value at a position in [0, 1)."""
-        scale = SCALES[self.scale]
-        # Whole numbers get equal shares: the first and last ones not half of the others'.
-        margin = 0.5 if self.whole and self.scale not in ("Logarithmic", "ReverseLogarithmic") else 0.0
-        low, high = scale.forward(self.low - margin), scale.forward(self.high + margin)
-        value = min(max(scale.back(low + position * (high - low)), self.low), self.high)
+        low, high = self._ends()
+        value = min(max(SCALES[self.scale].back(low + position * (high - low)), self.low), self.high)
         return str(math.floor(value + 0.5)) if self.whole else repr(float(value))
 
     def position_of(self, text: str) -> float | None:
@@ -62,14 +59,19 @@ class Interval:
             return None
         if not self.low <= value <= self.high:
             return None
-        scale = SCALES[self.scale]
-        margin = 0.5 if self.whole and self.scale not in ("Logarithmic", "ReverseLogarithmic") else 0.0
-        low, high = scale.forward(self.low - margin), scale.forward(self.high + margin)
-        return min((scale.forward(value) - low) / (high - low), ALMOST_ONE) if high > low else 0.0
+        low, high = self._ends()
+        return min((SCALES[self.scale].forward(value) - low) / (high - low), ALMOST_ONE) if high > low else 0.0
 
     def coordinates(self, position: float) -> tuple[float, ...]:
         """Return where a model of the objective sees a position."""
         return (position,)
+
+    def _ends(self) -> tuple[float, float]:
+        """Return the ends on the scale."""
+        # Whole numbers get equal shares: the first and last ones not half of the others'.
+        margin = 0.5 if self.whole and self.scale not in ("Logarithmic", "ReverseLogarithmic") else 0.0
+        forward = SCALES[self.scale].forward
+        return forward(self.low - margin), forward(self.high + margin)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ml_platform.local_sagemaker.tuning.ranges import Point, read_space
 from ml_platform.local_sagemaker.tuning.stopping import is_hopeless, is_outdone
 from ml_platform.local_sagemaker.tuning.strategies import next_point
 from ml_platform.local_sagemaker.tuning.trials import (
+    KIND,
     RUNNING,
     better_of,
     direction,
@@ -28,7 +29,6 @@ from ml_platform.local_sagemaker.tuning.warm_start import IDENTICAL, known_resul
 
 logger = logging.getLogger(__name__)
 
-KIND = "hyper-parameter-tuning-job"
 LOOK_EVERY_SECONDS = 0.1
 ATTEMPTS_WITHOUT_SUCCESS = 5
 NOTHING_SUCCEEDED = (

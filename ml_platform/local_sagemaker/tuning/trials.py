@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Body = dict[str, Any]
+KIND = "hyper-parameter-tuning-job"
 RUNNING = ("InProgress", "Stopping")
 
 

@@ -10,14 +10,12 @@ from typing import Any
 from ml_platform.local_sagemaker.service import AwsError, Service, unsupported, validation
 from ml_platform.local_sagemaker.training_status import KIND as TRAINING_KIND
 from ml_platform.local_sagemaker.tuning.ranges import Point, Space, read_space
-from ml_platform.local_sagemaker.tuning.trials import best_of, direction, results_in_order
+from ml_platform.local_sagemaker.tuning.trials import KIND, RUNNING, best_of, better_of, results_in_order
 
 Body = dict[str, Any]
-KIND = "hyper-parameter-tuning-job"
 IDENTICAL = "IdenticalDataAndAlgorithm"
 STRATEGIES = ("Bayesian", "Random")
 MAX_PARENT_JOBS = 500
-RUNNING = ("InProgress", "Stopping")
 
 
 def learn(service: Service, tuning: Body) -> Body:
@@ -46,10 +44,8 @@ def learn(service: Service, tuning: Body) -> Body:
     families = list(zip(parents, jobs, strict=True))
     learnt: Body = {"_Parents": [_results(parent, children) for parent, children in families]}
     if asked["WarmStartType"] == IDENTICAL:
-        best = [found for parent, children in families if (found := best_of(parent, children))]
-        sign = direction(tuning)
-        metric = "FinalHyperParameterTuningJobObjectiveMetric"
-        learnt["_ParentBest"] = max(best, key=lambda each: sign * each[metric]["Value"], default=None)
+        best = [best_of(parent, children) for parent, children in families]
+        learnt["_ParentBest"] = better_of(tuning, *best)
     return learnt
 
 
