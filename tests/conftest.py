@@ -8,7 +8,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -51,6 +53,16 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 
     raise RuntimeError(f"nothing listens on {port} after {seconds} s")
 
 
+@contextmanager
+def killed_in_the_end(process: "subprocess.Popen[Any]") -> "Iterator[subprocess.Popen[Any]]":
+    """Leave nothing of a process, also when its test fails: what is left is blamed on the test that comes next."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def start_ground_services(state: Path, port: int) -> subprocess.Popen[bytes]:
     """Start ground services that keep nothing; the caller waits for them and stops them."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(state)} | {
@@ -89,7 +101,12 @@ def start_stand_in(home: Path, images: Path, ground_services: str, port: int, *o
             stdout=log,
             stderr=log,
         )
-    wait_for_port(port, process)
+    try:
+        wait_for_port(port, process)
+    except RuntimeError:
+        process.kill()
+        process.wait()
+        raise
     return process
 
 

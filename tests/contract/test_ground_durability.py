@@ -16,7 +16,7 @@ from bench.ground_state import found, leave
 from ml_platform.cli.ground_server import Keeping, may_change
 from ml_platform.cli.service_specs import ground
 from ml_platform.core.settings import Settings
-from tests.conftest import free_port, wait_for_port
+from tests.conftest import free_port, killed_in_the_end, wait_for_port
 
 
 @contextmanager
@@ -26,7 +26,6 @@ def serving(home: Path, port: int) -> Iterator[Any]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), **service.environment}
     with (home / "log").open("ab") as log:
         process = subprocess.Popen(service.command, env=environment, cwd=home, stdout=log, stderr=log)
-    wait_for_port(port, process)
     clients: dict[str, Any] = {}
 
     def client(name: str) -> Any:
@@ -34,11 +33,9 @@ def serving(home: Path, port: int) -> Iterator[Any]:
             clients[name] = boto3.client(name, endpoint_url=f"http://127.0.0.1:{port}")  # type: ignore[call-overload]
         return clients[name]
 
-    try:
+    with killed_in_the_end(process):
+        wait_for_port(port, process)
         yield client
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_all_that_was_made_is_there_after_a_kill(tmp_path: Path) -> None:

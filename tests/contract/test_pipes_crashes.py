@@ -12,9 +12,10 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from ml_platform.aws import clients
 from ml_platform.aws.job_kinds import KINDS, JobKind
+from ml_platform.core.clock import Sleep, sleep
 from ml_platform.core.settings import Settings
 from ml_platform.resources.pipes_retries import PATIENT
-from tests.conftest import free_port, start_stand_in
+from tests.conftest import free_port, killed_in_the_end, start_stand_in
 from tests.contract import pipes_runs
 from tests.contract.pipes_runs import definitions, job_of, jobs, request_cancel, run, run_status, start_run, wait_until
 from tests.contract.sagemaker_requests import unique
@@ -38,17 +39,23 @@ def running(name: str) -> bool:
     )
 
 
+def letting_go(release: Path) -> Sleep:
+    """Return a way to wait that lets the job end: who waits has found it running."""
+
+    def wait(seconds: float) -> None:
+        release.touch()
+        sleep(seconds)
+
+    return wait
+
+
 def test_the_job_of_a_killed_run_is_adopted_while_it_runs(bucket: str, tmp_path: Path) -> None:
     release, inputs = tmp_path / "release", unique("killed")
     order = (bucket, {"release": str(release)}, inputs)
-    worker = start_run(tmp_path / "dagster", *order)
-    wait_until(lambda: running(job_of(inputs)), worker)
-    worker.kill()
-    worker.wait()
+    with killed_in_the_end(start_run(tmp_path / "dagster", *order)) as worker:
+        wait_until(lambda: running(job_of(inputs)), worker)
     assert run_status(tmp_path / "dagster") == "STARTED"
-    # Long enough for the run to find the job, on a machine that is busy too.
-    threading.Timer(6.0, release.touch).start()
-    outcome = run(definitions(*order))
+    outcome = run(definitions(*order, sleep=letting_go(release)))
     assert outcome.success
     assert outcome.metadata["adopted"]
     assert "[pipes] SageMaker training job " + job_of(
@@ -60,11 +67,12 @@ def test_the_job_of_a_killed_run_is_adopted_while_it_runs(bucket: str, tmp_path:
 
 def test_a_cancelled_run_stops_its_job(bucket: str, tmp_path: Path) -> None:
     inputs = unique("cancelled")
-    worker = start_run(tmp_path / "dagster", bucket, {"release": str(tmp_path / "never")}, inputs)
-    wait_until(lambda: running(job_of(inputs)), worker)
-    request_cancel(tmp_path / "dagster")
-    worker.send_signal(signal.SIGTERM)
-    worker.wait(30)
+    order = (bucket, {"release": str(tmp_path / "never")}, inputs)
+    with killed_in_the_end(start_run(tmp_path / "dagster", *order)) as worker:
+        wait_until(lambda: running(job_of(inputs)), worker)
+        request_cancel(tmp_path / "dagster")
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(30)
     wait_until(lambda: jobs(job_of(inputs)) == {job_of(inputs): "Stopped"})
     assert run_status(tmp_path / "dagster") == "CANCELED"
 
@@ -88,12 +96,10 @@ def test_a_run_interrupted_right_after_it_started_its_job_stops_it(
 def test_two_runs_at_the_same_time_share_one_job(bucket: str, tmp_path: Path) -> None:
     release, inputs = tmp_path / "release", unique("shared")
     order = (bucket, {"release": str(release)}, inputs)
-    worker = start_run(tmp_path / "dagster", *order)
-    wait_until(lambda: running(job_of(inputs)), worker)
-    # Long enough for the run to find the job, on a machine that is busy too.
-    threading.Timer(6.0, release.touch).start()
-    outcome = run(definitions(*order))
-    assert worker.wait(30) == 0
+    with killed_in_the_end(start_run(tmp_path / "dagster", *order)) as worker:
+        wait_until(lambda: running(job_of(inputs)), worker)
+        outcome = run(definitions(*order, sleep=letting_go(release)))
+        assert worker.wait(30) == 0
     assert outcome.materializations == 1
     assert run_status(tmp_path / "dagster") == "SUCCESS"
     assert jobs(job_of(inputs)) == {job_of(inputs): "Completed"}

@@ -1,11 +1,11 @@
 """PostgreSQL by logical replication: every change once, whatever dies and when. Against a real server."""
 
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,6 +15,7 @@ from ml_platform.core.settings import Settings
 from ml_platform.ingestion.changes.change_source import ChangeSource
 from ml_platform.ingestion.changes.replication import ReplicationOrigin
 from ml_platform.ingestion.landing import ingest_transactions
+from tests.conftest import killed_in_the_end
 from tests.contract.payments_table import MONDAY, address, filed, insert, many, noon, source_at, stored
 from tests.contract.postgres_server import PostgresServer
 
@@ -114,17 +115,15 @@ def test_a_consumer_killed_again_and_again_files_every_change_once(
     monkeypatch.setenv("ML_PLATFORM_SOURCE", address(postgres, database, slot=database))
     insert(shop, many("a", 40))
     for number in range(3):
-        consumer = subprocess.Popen([sys.executable, "-c", CONSUMER], stdout=subprocess.PIPE, text=True)
-        assert consumer.stdout is not None
-        for _ in range(2 + number):
-            assert consumer.stdout.readline() in ("filed\n", "idle\n")
-            with shop.transaction():
-                insert(shop, many(f"k{number}-{_}-", 15))
-                shop.execute("UPDATE payments SET amount = amount + 1 WHERE transaction_id LIKE 'a%%7'")
-                shop.execute("DELETE FROM payments WHERE transaction_id = %s", (f"k{number}-{_}-3",))
-        consumer.send_signal(signal.SIGKILL)
-        consumer.wait(20)
-        consumer.stdout.close()
+        started = subprocess.Popen([sys.executable, "-c", CONSUMER], stdout=subprocess.PIPE, text=True)
+        with killed_in_the_end(started) as consumer:
+            assert consumer.stdout is not None
+            for _ in range(2 + number):
+                assert consumer.stdout.readline() in ("filed\n", "idle\n")
+                with shop.transaction():
+                    insert(shop, many(f"k{number}-{_}-", 15))
+                    shop.execute("UPDATE payments SET amount = amount + 1 WHERE transaction_id LIKE 'a%%7'")
+                    shop.execute("DELETE FROM payments WHERE transaction_id = %s", (f"k{number}-{_}-3",))
     # The server notices that its client is gone when it next writes to it.
     shop.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL")
     until = time.monotonic() + 20
@@ -287,6 +286,22 @@ def test_a_table_whose_deletes_would_not_say_their_day_is_refused_with_the_state
     shop.execute("UPDATE payments SET amount = 9 WHERE transaction_id = 'a3'")
     source.refresh()
     assert filed(source) == stored(shop)
+
+
+def test_the_role_that_the_page_makes_may_read_both_ways(
+    settings: Settings, postgres: PostgresServer, database: str, shop: psycopg.Connection
+) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "sources.md").read_text()
+    statements = page.split("```sql\n")[1].split("```")[0]
+    shop.execute(statements)  # type: ignore[arg-type]
+    try:
+        insert(shop, many("a", 10))
+        for way in ("changes", "cursor"):
+            where = address(postgres, database, slot=database, read=way).replace("postgres@", "reader@")
+            assert source_at(settings, where).refresh() == 10
+    finally:
+        shop.execute("DROP OWNED BY reader")
+        shop.execute("DROP ROLE reader")
 
 
 def test_a_slot_that_somebody_dropped_is_a_clear_error(source: ChangeSource, shop: psycopg.Connection) -> None:
