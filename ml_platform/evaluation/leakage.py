@@ -7,6 +7,7 @@ feature that ranks nearly perfectly is named, because honest ones do not (Kaufma
 """
 
 from collections.abc import Iterator, Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_ROWS = 20_000
+FITS = 3
+"""Fits of each probe; the middle one counts. One alone is lucky too often (ADR 0012); a leak helps them all."""
 
 
 class LeakagePolicy(BaseModel):
@@ -30,13 +33,15 @@ class LeakagePolicy(BaseModel):
     max_lift_without_labels: float = Field(
         default=4.0,
         gt=1,
-        description="Lift over chance that a model fitted on broken labels may have: luck reaches about 2.",
+        description="Lift over chance of the middle of three models fitted on broken labels. Luck alone reached 1.9 in "
+        "5 % and 4 in 0.2 % of the honest probes simulated for ADR 0012.",
     )
     max_average_precision_of_one_feature: float = Field(
         default=0.8,
         gt=0,
         le=1,
-        description="What one feature may reach alone; honest ones stay below: known frauds of terminals about 0.6.",
+        description="What one feature may reach alone. The best honest one of five simulated worlds, known frauds of "
+        "terminals, reached 0.42.",
     )
 
 
@@ -47,8 +52,8 @@ class LeakageReport(BaseModel):
 
     chance: float = Field(description="Rate of positives in the holdout: what a blind model's average precision is.")
     model: float = Field(description="Average precision of the candidate.")
-    shuffled: float = Field(description="Of a model fitted on permuted labels.")
-    shifted: float = Field(description="Of a model fitted on labels moved to other rows in time.")
+    shuffled: float = Field(description="Of models fitted on permuted labels; the middle one.")
+    shifted: float = Field(description="Of models fitted on labels moved to other rows in time; the middle one.")
     features: dict[str, float] = Field(description="Of each feature alone, in its better direction.")
 
     def verdict(self, policy: LeakagePolicy) -> Verdict:
@@ -101,9 +106,12 @@ def probe_leakage(
         sample = train.iloc[np.sort(random.choice(len(train), MAX_ROWS, replace=False))]
     truth = sample[label].to_numpy()
     target = holdout[label].to_numpy()
-    broken = {"shuffled": random.permutation(truth), "shifted": np.roll(truth, len(truth) // 2)}
+    broken = {
+        "shuffled": [random.permutation(truth) for _ in range(FITS)],
+        "shifted": [np.roll(truth, len(truth) * turn // (FITS + 1)) for turn in range(1, FITS + 1)],
+    }
     found = {
-        name: average_precision(target, fit(sample.assign(**{label: labels}))(holdout))
+        name: median(average_precision(target, fit(sample.assign(**{label: each}))(holdout)) for each in labels)
         for name, labels in broken.items()
     }
     return LeakageReport(

@@ -1,5 +1,6 @@
 """A leak is named: labels broken on purpose leave nothing to find, and no feature does the model's work alone."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -70,6 +71,18 @@ def test_frauds_found_without_labels_are_a_leak() -> None:
         "leakage: a model fitted on permuted",
         "leakage: a model fitted on shifted",
     ]
+
+
+@pytest.mark.parametrize(("lucky", "passed"), [({0}, True), ({5}, True), ({0, 2}, False), ({3, 4}, False)])
+def test_one_lucky_fit_is_no_leak_and_two_of_three_are(lucky: set[int], passed: bool) -> None:  # noqa: FBT001  # a pytest parameter
+    fits = itertools.count()
+
+    def fit(_: pd.DataFrame) -> Callable[[pd.DataFrame], np.ndarray]:
+        column = "label" if next(fits) in lucky else "position"
+        return lambda frame: frame[column].to_numpy(dtype=float)
+
+    report = probe_leakage(rows(0), rows(1), rows(1)["signal"].to_numpy(), fit, features=FEATURES)
+    assert report.verdict(POLICY).passed == passed
 
 
 def test_missing_values_do_not_make_a_feature_look_good() -> None:
