@@ -150,10 +150,12 @@ def label_arrival(feature_store: FeatureStore) -> dg.MaterializeResult:
 )
 def feature_catalogue(feature_store: FeatureStore) -> dg.MaterializeResult:
     """Every feature for a person: meaning, unit, owner, source, freshness, missing values, values, and its models."""
+    from ml_platform.features.catalogue.shown import markdown_tables
+
     catalogue = feature_store.catalogue()
     return dg.MaterializeResult(
         metadata={
-            "features": dg.MetadataValue.table([dg.TableRecord(entry.as_record()) for entry in catalogue]),
+            **{name: dg.MetadataValue.md(table) for name, table in markdown_tables(catalogue).items()},
             **{
                 entry.name: picture(entry.figures.plot(f"{entry.name} ({entry.unit})"))
                 for entry in catalogue

@@ -38,7 +38,8 @@ def test_both_show_figures_plots_and_tables(materialized: dg.ExecuteInProcessRes
     (check,) = materialized.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("labels_mature_in_time", True)
     catalogue = metadata(materialized, payments.FEATURE_CATALOGUE)
-    assert {*CARD_FEATURES, *TERMINAL_FEATURES, "amount", "features"} <= set(catalogue)
+    assert {*CARD_FEATURES, *TERMINAL_FEATURES, "amount", "tables", "features_of_card_activity"} <= set(catalogue)
+    assert isinstance(catalogue["features_of_terminal_risk"], dg.MarkdownMetadataValue)
     assert str(catalogue["card_tx_count_7d"].value).startswith("![card_tx_count_7d")
 
 

@@ -51,20 +51,6 @@ class CataloguedFeature(FeatureEntry):
     models: tuple[str, ...] = Field(description="Models whose training set holds it.")
     figures: Figures | None = Field(description="None where no table keeps it, or the table is empty.")
 
-    def as_record(self) -> dict[str, str | float | None]:
-        """Return one row of a table for people."""
-        return {
-            "feature": self.name,
-            "meaning": self.meaning,
-            "unit": self.unit,
-            "owner": self.owner,
-            "kept in": self.table or "the request",
-            "made of": ", ".join(map(str, self.made_of)),
-            "fresh until": f"{self.figures.fresh_until:%Y-%m-%d %H:%M}" if self.figures else "",
-            "null rate": round(self.figures.null_rate, 4) if self.figures else None,
-            "models": ", ".join(self.models),
-        }
-
 
 def build_catalogue(store: ObjectStore, days: int = DAYS) -> tuple[CataloguedFeature, ...]:
     """Describe every feature, from the newest ``days`` of its table."""

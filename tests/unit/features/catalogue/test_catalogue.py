@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import polars as pl
-import pytest
 
 from ml_platform.aws.manifests import Manifests
 from ml_platform.aws.objects import ObjectStore
@@ -74,8 +73,3 @@ def test_models_are_those_whose_training_set_holds_the_feature(store: ObjectStor
     store.put("models/broken/manifests/training_set.json", b"{}")
     catalogue = {entry.name: entry.models for entry in build_catalogue(store)}
     assert (catalogue["is_night"], catalogue["card_tx_count_1d"]) == (("m",), ())
-
-
-@pytest.mark.parametrize("heading", ["feature", "meaning", "unit", "owner", "null rate", "models"])
-def test_a_record_for_people_has_what_they_ask_for(store: ObjectStore, heading: str) -> None:
-    assert all(heading in entry.as_record() for entry in build_catalogue(store))
