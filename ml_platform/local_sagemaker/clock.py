@@ -84,6 +84,7 @@ class Clock:
 
     def thaw(self) -> None:
         """Let time go by again, from where it stands."""
+        self._elapsed = self.elapsed_seconds
         self._since, self.frozen = time.monotonic(), False
         self._wake()
 

@@ -25,6 +25,7 @@ async def forget_everything(service: Service) -> None:
         task.cancel()
     await asyncio.gather(*ending, return_exceptions=True)
     service.clock = clock
+    clock.thaw()
     service.stop_requests.clear()
     service.live_metrics.clear()
     service.hosting = service.monitoring = service.notifications = service.async_invocations = None

@@ -1,4 +1,4 @@
-"""The stand-in forgets everything on demand and goes on: no job, file or fault of before is left."""
+"""The stand-in forgets everything on demand and goes on: no job, file, fault or frozen clock of before is left."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,10 @@ def test_a_reset_stops_what_runs_and_forgets_everything(
         post(address, "faults", {"kind": "throttling", "target": "ListModels"})
         with pytest.raises(HTTPError, match="403"):
             post(address, "reset", Origin="https://elsewhere.example")
+        post(address, "clock", {"frozen": True})
         post(address, "reset")
+        with urlopen(f"{address}/_stand-in/clock", timeout=10) as clock:  # noqa: S310 - loopback
+            assert json.load(clock)["frozen"] is False
         assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
         assert sagemaker.list_artifacts()["ArtifactSummaries"] == []
         assert sagemaker.list_models()["Models"] == []

@@ -70,6 +70,14 @@ def test_a_frozen_clock_waits_for_its_steps_however_fast_it_was() -> None:
     asyncio.run(wait())
 
 
+def test_a_clock_that_was_never_frozen_loses_nothing_by_a_thaw() -> None:
+    clock = Clock(1e-6)
+    while (before := clock.elapsed_seconds) < 10_000:
+        pass
+    clock.thaw()
+    assert clock.elapsed_seconds >= before
+
+
 def test_a_thawed_clock_goes_on_where_it_stood() -> None:
     async def wait() -> None:
         clock = Clock(0.0001)
