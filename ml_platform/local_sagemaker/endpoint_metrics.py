@@ -121,9 +121,9 @@ class EndpointMetrics:
         return sums
 
 
-def endpoint_metric(name: str, endpoint: str, variant: str | None = None, namespace: str = NAMESPACE) -> Metric:
+def endpoint_metric(name: str, endpoint: str, variant: str | None = None) -> Metric:
     """Return a metric of an endpoint, or of one of its variants."""
-    return Metric.of(namespace, name, _dimensions(endpoint, variant)[: 1 if variant is None else 2])
+    return Metric.of(NAMESPACE, name, _dimensions(endpoint, variant))
 
 
 def _metrics(name: str, endpoint: str, variant: str, config: str | None) -> Iterable[Metric]:
@@ -134,7 +134,8 @@ def _metrics(name: str, endpoint: str, variant: str, config: str | None) -> Iter
 
 
 def _dimensions(endpoint: str, variant: str | None) -> list[dict[str, str]]:
-    return [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant or ""}]
+    of_variant = [] if variant is None else [{"Name": "VariantName", "Value": variant}]
+    return [{"Name": "EndpointName", "Value": endpoint}, *of_variant]
 
 
 def _sums(*values: tuple[float, int]) -> Summary:
