@@ -93,7 +93,7 @@ def probe_leakage(
         train: Training rows in order of time; a sample of at most ``MAX_ROWS`` is fitted on.
         holdout: Holdout rows.
         scores: The candidate's scores of the holdout, of shape (n_rows,).
-        fit: Fits a small model of the candidate's kind.
+        fit: Fits a small model, whatever kind the candidate is of: the probes are about the data.
         features: The model's inputs.
         label: Column with 0 or 1; both must occur in both frames.
         seed: Of the sample and the permutation.

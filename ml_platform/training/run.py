@@ -74,8 +74,10 @@ def candidate_parts(settings: Settings, inputs: TrainingInputs) -> dict[str, str
 
 def container_code_fingerprint() -> str:
     """Return the fingerprint of the code that makes a candidate what it is: the fit, not the serving of it."""
+    from ml_platform.containers.training.origin import PARTS
+
     package = Path(ml_platform.__file__).parent
-    return fingerprint_parts({part: fingerprint_tree(package / part) for part in ("containers/training", "modeling")})
+    return fingerprint_parts({part: fingerprint_tree(package / part) for part in PARTS})
 
 
 def train(
