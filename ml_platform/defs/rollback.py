@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ml_platform.core.settings import Settings
-from ml_platform.defs.model_graph import models_in
-from ml_platform.defs.schedules import REASON_TAG
+from ml_platform.defs.decisions import decided, run_after
 from ml_platform.monitoring.decision import OperatingDecision
 from ml_platform.resources.sagemaker import SageMaker
 
@@ -26,23 +25,14 @@ def operating_decision_rolls_back(
     """
     acts = Settings.load().roll_back_by_decision
     waiting = []
-    asked = False
-    for model in models_in(context.repository_def):
-        event = context.instance.get_latest_materialization_event(dg.AssetKey([model, "operating_decision"]))
-        if event is None or event.asset_materialization is None:
-            continue
-        if event.asset_materialization.metadata["action"].value != "roll_back":
-            continue
-        waiting.append(f"ml-platform rollback {model}")
+    for model, run_id in decided(context, "roll_back"):
         if acts:
-            asked = True
-            yield _roll_back(model, event.run_id, sagemaker)
-    if not asked:
-        yield dg.SkipReason(
-            f"Asks for a person, as ML_PLATFORM_ROLL_BACK_BY_DECISION is off: {', '.join(waiting)}"
-            if waiting
-            else "No model's newest operating decision is to roll back."
-        )
+            yield _roll_back(model, run_id, sagemaker)
+        waiting.append(f"ml-platform rollback {model}")
+    if not waiting:
+        yield dg.SkipReason("No model's newest operating decision is to roll back.")
+    elif not acts:
+        yield dg.SkipReason(f"Asks for a person, as ML_PLATFORM_ROLL_BACK_BY_DECISION is off: {', '.join(waiting)}")
 
 
 def _roll_back(model: str, run_id: str, sagemaker: SageMaker) -> dg.RunRequest:
@@ -53,12 +43,8 @@ def _roll_back(model: str, run_id: str, sagemaker: SageMaker) -> dg.RunRequest:
         "reason": "; ".join(decision.reasons),
         "by": "operating decision",
     }
-    return dg.RunRequest(
-        run_key=f"{model}:{run_id}",
-        asset_selection=[dg.AssetKey([model, "live_endpoint"])],
-        run_config={"ops": {f"{model}__live_endpoint": {"config": change}}},
-        tags={REASON_TAG: f"operating decision of run {run_id[:8]}: roll back", "model": model},
-    )
+    config = {"ops": {f"{model}__live_endpoint": {"config": change}}}
+    return run_after(model, run_id, "roll back", ("live_endpoint",), config)
 
 
 def version_of(package_arn: str | None) -> int:

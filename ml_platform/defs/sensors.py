@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ml_platform.core import names
-from ml_platform.defs.model_graph import TRAINING_STAGE, models_in, stage_of
+from ml_platform.defs.decisions import runs_after
+from ml_platform.defs.model_graph import TRAINING_STAGE, models_in
 from ml_platform.defs.schedules import REASON_TAG
 from ml_platform.resources.sagemaker import SageMaker
 
@@ -27,20 +28,7 @@ automation = dg.AutomationConditionSensorDefinition(
 )
 def operating_decision_retrains(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch retraining once for each operating decision that says so; the gate judges what comes of it."""
-    asked = False
-    for model in models_in(context.repository_def):
-        event = context.instance.get_latest_materialization_event(dg.AssetKey([model, "operating_decision"]))
-        if event is None or event.asset_materialization is None:
-            continue
-        if event.asset_materialization.metadata["action"].value == "retrain":
-            asked = True
-            yield dg.RunRequest(
-                run_key=f"{model}:{event.run_id}",
-                asset_selection=stage_of(model, TRAINING_STAGE),
-                tags={REASON_TAG: f"operating decision of run {event.run_id[:8]}: retrain", "model": model},
-            )
-    if not asked:
-        yield dg.SkipReason("No model's newest operating decision is to retrain.")
+    yield from runs_after(context, "retrain", "retrain", TRAINING_STAGE)
 
 
 @dg.sensor(target=dg.AssetSelection.groups("deployment"), default_status=RUNNING, minimum_interval_seconds=30)

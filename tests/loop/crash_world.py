@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ml_platform.deployment import rollout
 from ml_platform.registry.model_package import Submission, approve, register
 from ml_platform.resources.pipes_names import job_name
 from tests.builders import platform, small_world
-from tests.conftest import free_port, start_stand_in
+from tests.conftest import free_port, killed_in_the_end, start_stand_in
 from tests.contract import pipes_runs
 from tests.contract.sagemaker_requests import ROLE, SERVER_IMAGE, archive
 from tests.loop.crash_location import MADE, POLICY, mark
@@ -306,10 +306,10 @@ def steady_client(endpoint: str) -> Iterator[Traffic]:
         client.join()
 
 
-def start_runs(orders: dict[str, dict[str, Any]]) -> subprocess.Popen[bytes]:
+def start_runs(orders: dict[str, dict[str, Any]]) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Make the runs of all orders in one process, which may be killed."""
     command = [sys.executable, "-m", "tests.loop.crash_location", json.dumps(orders)]
-    return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE)
+    return killed_in_the_end(subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE))
 
 
 def endings(runs: subprocess.Popen[bytes]) -> dict[str, str]:

@@ -61,14 +61,15 @@ def killed_at(world: CrashWorld, row: str, names: tuple[str, ...], kill: Callabl
     """Let runs get to their stages, kill something, let all go on; then launch again what failed."""
     stages, orders = prepare(world, row, names)
     with steady_client(stages["updating"].endpoint) if "updating" in stages else nullcontext(Traffic()) as traffic:
-        runs = start_runs(orders)
-        for stage in stages.values():
-            eventually(stage.reached, stage.name)
-        kill(stages)
-        go_on(world, [*stages.values()])
-        first = endings(runs)
+        with start_runs(orders) as runs:
+            for stage in stages.values():
+                eventually(stage.reached, stage.name)
+            kill(stages)
+            go_on(world, [*stages.values()])
+            first = endings(runs)
         versions = {name: stages[name].live_version() for name in ENDPOINTS if name in stages}
-        second = endings(start_runs({name: order for name, order in orders.items() if first[name]}))
+        with start_runs({name: order for name, order in orders.items() if first[name]}) as again:
+            second = endings(again)
     return Row(stages, first, second, traffic, versions)
 
 
@@ -80,16 +81,14 @@ def step(world: CrashWorld) -> Row:
     """The process that all runs' steps are in is killed; all are launched again, and take over before they go on."""
     stages, orders = prepare(world, "step", STAGES)
     with steady_client(stages["updating"].endpoint) as traffic:
-        runs = start_runs(orders)
-        for stage in stages.values():
-            eventually(stage.reached, stage.name)
-        runs.kill()
-        runs.communicate()
-        again = start_runs(orders)
-        for stage in stages.values():
-            eventually(lambda stage=stage: stage.waited_for_by(again.pid), f"{stage.name} is taken over")
-        go_on(world, [*stages.values()])
-        return Row(stages, {}, endings(again), traffic)
+        with start_runs(orders):
+            for stage in stages.values():
+                eventually(stage.reached, stage.name)
+        with start_runs(orders) as again:
+            for stage in stages.values():
+                eventually(lambda stage=stage: stage.waited_for_by(again.pid), f"{stage.name} is taken over")
+            go_on(world, [*stages.values()])
+            return Row(stages, {}, endings(again), traffic)
 
 
 @pytest.mark.parametrize("stage", JOBS)

@@ -1,14 +1,5 @@
 """What dies half way loses nothing: the same run again succeeds, and nothing is paid for twice."""
 
-import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from ml_platform.aws import clients
@@ -21,8 +12,8 @@ from ml_platform.features.offline.training_set_spec import TrainingSetManifest
 from ml_platform.training.run import Candidate
 from tests.builders import a_model, some_training
 from tests.loop.conftest import DAILY_ASSETS, LIVE_FROM, World
+from tests.loop.killed_runs import killed_when
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = "failing_fraud"
 BROKEN = "loop_broken"
 
@@ -31,25 +22,6 @@ BROKEN = "loop_broken"
 def models() -> list[ModelPipeline]:
     wrong = some_training(model_parameters={"num_leaves": 1})
     return [a_model(MODEL), a_model(BROKEN, training=wrong)]
-
-
-def kill_when(condition: Callable[[], Any], run: dict[str, Any]) -> None:
-    """Start a run in a process of its own and kill it, without a last word, as soon as the condition holds."""
-    order = {"models": [MODEL], "runs": [run]}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.loop.run_assets", json.dumps(order)],
-        cwd=ROOT,
-        env=dict(os.environ),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
 
 
 def training_jobs(world: World, model: str = MODEL) -> dict[str, str]:
@@ -63,7 +35,7 @@ def training_jobs(world: World, model: str = MODEL) -> dict[str, str]:
 def history(world: World) -> Run:
     """A history whose first landing was killed when the first day of payments was written."""
     days = [world.day(0).isoformat(), world.day(LIVE_FROM - 1).isoformat()]
-    kill_when(lambda: world.store.keys("tables/payments/transactions/"), {"assets": DAILY_ASSETS, "days": days})
+    killed_when(lambda: world.store.keys("tables/payments/transactions/"), MODEL, assets=DAILY_ASSETS, days=days)
     assert DailyTable(world.store, "payments/terminal_risk").days() == []
     return world.land(0, LIVE_FROM - 1)
 
@@ -71,7 +43,7 @@ def history(world: World) -> Run:
 @pytest.fixture(scope="module")
 def candidate(world: World, history: Run) -> Candidate:
     """A candidate whose first run was killed while its training job ran."""
-    kill_when(lambda: training_jobs(world), {"assets": [f"{MODEL}/{asset}" for asset in TRAINING_STAGE[:2]]})
+    killed_when(lambda: training_jobs(world), MODEL, assets=[f"{MODEL}/{asset}" for asset in TRAINING_STAGE[:2]])
     world.run_stage(TRAINING_STAGE[:2])
     return world.manifests.read("model_candidate", Candidate)
 

@@ -5,13 +5,7 @@ their states, servers and Dagster's processes are ``test_crash_table`` and ``tes
 """
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 from urllib.request import Request, urlopen
 
 import dagster as dg
@@ -32,8 +26,8 @@ from ml_platform.resources.sagemaker import SageMaker
 from ml_platform.scoring.transaction import Scorer
 from tests.builders import a_model
 from tests.loop.conftest import LIVE_FROM, World
+from tests.loop.killed_runs import killed_when
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = "dying_fraud"
 GROUP = names.model_package_group(MODEL)
 ROLLS_BACK = "operating_decision_rolls_back"
@@ -42,25 +36,6 @@ ROLLS_BACK = "operating_decision_rolls_back"
 @pytest.fixture(scope="module")
 def models() -> list[ModelPipeline]:
     return [a_model(MODEL, rollout=Rollout(strategy="all_at_once", instance_count=1))]
-
-
-def killed_when(condition: Callable[[], Any], **run: Any) -> None:
-    """Start a run in a process of its own and kill it, without a last word, as soon as the condition holds."""
-    order = {"models": [MODEL], "runs": [run]}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.loop.run_assets", json.dumps(order)],
-        cwd=ROOT,
-        env=dict(os.environ),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
 
 
 def versions(world: World) -> dict[int, str]:
@@ -87,7 +62,7 @@ def registered(world: World) -> Run:
     world.land(0, LIVE_FROM - 1)
     world.run_stage(TRAINING_STAGE[:2])
     stage = [f"{MODEL}/{asset}" for asset in TRAINING_STAGE[2:]]
-    killed_when(lambda: lookup.list_packages(world.settings.region, GROUP), assets=stage)
+    killed_when(lambda: lookup.list_packages(world.settings.region, GROUP), MODEL, assets=stage)
     return world.run_stage(TRAINING_STAGE[2:])
 
 
@@ -123,7 +98,7 @@ def test_the_transform_job_of_a_killed_batch_is_adopted(
     world: World, registered: Run, hold: Callable[[str], None]
 ) -> None:
     hold(names.sagemaker_name(MODEL, "score") + "*")
-    killed_when(lambda: transform_jobs(world), assets=[f"{MODEL}/batch_scores"])
+    killed_when(lambda: transform_jobs(world), MODEL, assets=[f"{MODEL}/batch_scores"])
     hold("")
     world.run_stage(["batch_scores"])
     scores = world.manifests.read("batch_scores", BatchScores)
@@ -152,7 +127,7 @@ def test_an_hour_of_traffic_whose_capture_was_killed_is_captured_whole(world: Wo
     partition = hour.strftime("%Y-%m-%d-%H:%M")
     rows = names.captured_traffic(MODEL, hour)
     capture = [f"{MODEL}/captured_traffic"]
-    killed_when(lambda: world.store.exists(rows), assets=capture, partition=partition)
+    killed_when(lambda: world.store.exists(rows), MODEL, assets=capture, partition=partition)
     world.store.delete([names.captured_rejects(MODEL, hour)])
     run = world.runs.materialize(capture, partition=partition)
     assert all(check.passed for check in run.checks)
