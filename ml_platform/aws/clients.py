@@ -5,7 +5,7 @@ Endpoint addresses and credentials come from boto3's own environment variables a
 """
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boto3.session import Session
 from botocore.config import Config
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sts import STSClient
 
 CONTROL = Config(
@@ -87,7 +88,7 @@ def kinesis(region: str) -> "KinesisClient":
 
 
 @cache
-def secrets(region: str) -> Any:
+def secrets(region: str) -> "SecretsManagerClient":
     """Return the Secrets Manager client of a region."""
     return Session().client("secretsmanager", region_name=region, config=CONTROL)
 
