@@ -9,7 +9,7 @@ from types import FrameType
 from ml_platform.containers.lean_lightgbm import import_lean_lightgbm
 from ml_platform.containers.training.job import run
 from ml_platform.core.errors import MLPlatformError
-from ml_platform.modeling.contract import MAX_FAILURE_CHARACTERS, ContainerPaths
+from ml_platform.modeling.contract import CODE_CHANNEL, MAX_FAILURE_CHARACTERS, ContainerPaths
 
 STOPPED = 128 + signal.SIGTERM
 
@@ -24,7 +24,9 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     paths = ContainerPaths.from_environment()
     try:
-        import_lean_lightgbm()
+        # Training code of a model's own may use LightGBM's wrappers for scikit-learn, which a lean import disables.
+        if not paths.channel(CODE_CHANNEL).exists():
+            import_lean_lightgbm()
         run(paths, before_saving=_hold_stops)
     except _StoppedError:
         logging.getLogger(__name__).info("stopped by SIGTERM; no model is saved")

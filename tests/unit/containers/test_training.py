@@ -248,6 +248,24 @@ def test_a_model_with_training_code_of_its_own_is_trained_and_served(tmp_path: P
     assert served == pytest.approx(artifact.pipeline.score(rows).tolist(), abs=1e-12)
 
 
+WRAPPER = """
+def fit(rows, hyperparameters):
+    from lightgbm import LGBMClassifier
+
+    model = LGBMClassifier(n_estimators=5, n_jobs=1, verbosity=-1)
+    return model.fit(rows.matrix, rows.labels, sample_weight=rows.weights, feature_name=list(rows.features))
+"""
+
+
+def test_training_code_may_use_lightgbms_wrappers_for_scikit_learn(tmp_path: Path) -> None:
+    parameters = hyperparameters(model_parameters={}, code=fingerprint_bytes(WRAPPER.encode()))
+    base = write_job(tmp_path, parameters, train=payments(1000, 1))
+    write_code(base, WRAPPER)
+    done = train(base)
+    assert done.returncode == 0, done.stderr
+    assert load_artifact(base / "model").pipeline.booster.num_trees() == 5
+
+
 def test_code_that_is_not_the_one_that_was_asked_for_is_not_run(tmp_path: Path) -> None:
     base = write_job(tmp_path, hyperparameters(code="0" * 64), train=payments(300, 1))
     write_code(base, FOREST)
