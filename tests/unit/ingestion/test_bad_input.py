@@ -142,16 +142,13 @@ def gate(ground_services: str) -> Iterator["Gate"]:
 
 
 class Gate:
-    """A port in front of S3 that refuses connections until it is opened."""
+    """A port in front of S3 that drops the first connections, as many as ``to_drop`` says."""
 
     def __init__(self, target: int) -> None:
         self._target = target
+        self.to_drop = 2
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self._listener.close()
-
-    def open(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
@@ -163,6 +160,10 @@ class Gate:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if self.to_drop:
+                near.close()
+                self.to_drop -= 1
+                continue
             far = socket.create_connection(("127.0.0.1", self._target))
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
@@ -183,10 +184,8 @@ def test_a_store_that_is_down_is_waited_for_and_every_row_lands(
     payments(0, 5).write_parquet(folder / "payments.parquet")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{gate.port}")
     clients.forget_clients()
-    opens = threading.Timer(1.0, gate.open)
-    opens.start()
     try:
         assert ingest_transactions(FileSource(str(folder)), store, days(0, 0)).accepted == 5
     finally:
-        opens.join()
         clients.forget_clients()
+    assert gate.to_drop == 0
