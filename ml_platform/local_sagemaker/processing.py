@@ -5,20 +5,19 @@ from typing import Any
 
 from ml_platform.local_sagemaker import processing_run
 from ml_platform.local_sagemaker.instances import end_leftovers
+from ml_platform.local_sagemaker.jobs import ENDED, RUNNING, insert_job, refuse_when
 from ml_platform.local_sagemaker.paging import Listing, list_page
 from ml_platform.local_sagemaker.processing_run import DATA, KIND
 from ml_platform.local_sagemaker.service import (
     Request,
     Response,
     Service,
-    in_use,
     not_found,
     operation,
     unsupported,
     validation,
 )
-from ml_platform.local_sagemaker.store import DuplicateError
-from ml_platform.local_sagemaker.tags import drop_tags, put_tags
+from ml_platform.local_sagemaker.tags import drop_tags
 
 LISTING = Listing(
     kind=KIND,
@@ -27,7 +26,6 @@ LISTING = Listing(
     sorts={"Status": "ProcessingJobStatus"},
     descending=False,
 )
-ENDED = ("Completed", "Failed", "Stopped")
 
 
 @operation("CreateProcessingJob")
@@ -44,14 +42,7 @@ async def create_processing_job(service: Service, request: Request) -> Response:
         "CreationTime": now,
         "LastModifiedTime": now,
     }
-    body.pop("Tags", None)
-    try:
-        service.store.insert(KIND, name, body)
-    except DuplicateError as error:
-        raise in_use(
-            f"Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})"
-        ) from error
-    put_tags(service, arn, request.get("Tags"))
+    insert_job(service, KIND, name, body)
     processing_run.start(service, name)
     return {"ProcessingJobArn": arn}
 
@@ -71,7 +62,8 @@ async def list_processing_jobs(service: Service, request: Request) -> Response:
 @operation("StopProcessingJob")
 async def stop_processing_job(service: Service, request: Request) -> Response:
     """Ask a running job to stop."""
-    _refuse_when(_require(service, request["ProcessingJobName"]), *ENDED)
+    body = _require(service, request["ProcessingJobName"])
+    refuse_when("processing job", body["ProcessingJobStatus"], ENDED)
     processing_run.request_stop(service, request["ProcessingJobName"])
     return {}
 
@@ -80,7 +72,7 @@ async def stop_processing_job(service: Service, request: Request) -> Response:
 async def delete_processing_job(service: Service, request: Request) -> Response:
     """Forget a job that has ended."""
     body = _require(service, request["ProcessingJobName"])
-    _refuse_when(body, "InProgress", "Stopping")
+    refuse_when("processing job", body["ProcessingJobStatus"], RUNNING)
     service.store.delete(KIND, request["ProcessingJobName"])
     drop_tags(service, body["ProcessingJobArn"])
     return {}
@@ -88,7 +80,7 @@ async def delete_processing_job(service: Service, request: Request) -> Response:
 
 async def recover(service: Service) -> None:
     """Mark jobs whose process died with the service as failed; what they uploaded stays in S3."""
-    for status in ("InProgress", "Stopping"):
+    for status in RUNNING:
         for body in service.store.list(KIND, ProcessingJobStatus=status):
             end_leftovers(body)
             processing_run.finish(service, body["ProcessingJobName"], "Failed", processing_run.LOST)
@@ -100,13 +92,6 @@ def _require(service: Service, name: str) -> dict[str, Any]:
     if body is None:
         raise not_found()
     return body
-
-
-def _refuse_when(body: dict[str, Any], *statuses: str) -> None:
-    if body["ProcessingJobStatus"] in statuses:
-        raise validation(
-            f"The request was rejected because the processing job is in status {body['ProcessingJobStatus']}."
-        )
 
 
 def _check(service: Service, request: Request) -> None:

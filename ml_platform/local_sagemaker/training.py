@@ -6,19 +6,18 @@ from ml_platform.local_sagemaker import training_run, warm_pools
 from ml_platform.local_sagemaker.channels import check_channels, default_mode
 from ml_platform.local_sagemaker.instances import end_leftovers
 from ml_platform.local_sagemaker.job_metrics import check_definitions
+from ml_platform.local_sagemaker.jobs import ENDED, RUNNING, insert_job, refuse_when
 from ml_platform.local_sagemaker.paging import Listing, list_page
 from ml_platform.local_sagemaker.service import (
     Request,
     Response,
     Service,
-    in_use,
     not_found,
     operation,
     unsupported,
     validation,
 )
-from ml_platform.local_sagemaker.store import DuplicateError
-from ml_platform.local_sagemaker.tags import drop_tags, put_tags
+from ml_platform.local_sagemaker.tags import drop_tags
 from ml_platform.local_sagemaker.training_files import CHECKPOINTS, TENSORBOARD, check_live_path, remove_files
 from ml_platform.local_sagemaker.training_status import KIND, MESSAGES, finish
 
@@ -57,15 +56,7 @@ async def create_training_job(service: Service, request: Request) -> Response:
         "CreationTime": now,
         "LastModifiedTime": now,
     }
-    body.pop("Tags", None)
-    try:
-        service.store.insert(KIND, name, body)
-    except DuplicateError as error:
-        raise in_use(
-            "Training job names must be unique within an AWS account and region, and a training job with this name "
-            f"already exists ({arn})"
-        ) from error
-    put_tags(service, arn, request.get("Tags"))
+    insert_job(service, KIND, name, body, "Training job names", "a training job")
     training_run.start(service, name)
     return {"TrainingJobArn": arn}
 
@@ -86,7 +77,7 @@ async def list_training_jobs(service: Service, request: Request) -> Response:
 async def stop_training_job(service: Service, request: Request) -> Response:
     """Ask a running job to stop."""
     body = _require(service, request["TrainingJobName"])
-    _refuse_when(body, "Completed", "Failed", "Stopped")
+    refuse_when("training job", body["TrainingJobStatus"], ENDED)
     training_run.request_stop(service, request["TrainingJobName"])
     return {}
 
@@ -95,7 +86,7 @@ async def stop_training_job(service: Service, request: Request) -> Response:
 async def delete_training_job(service: Service, request: Request) -> Response:
     """Forget a job that has ended."""
     body = _require(service, request["TrainingJobName"])
-    _refuse_when(body, "InProgress", "Stopping")
+    refuse_when("training job", body["TrainingJobStatus"], RUNNING)
     service.store.delete(KIND, request["TrainingJobName"])
     drop_tags(service, body["TrainingJobArn"])
     return {}
@@ -103,7 +94,7 @@ async def delete_training_job(service: Service, request: Request) -> Response:
 
 async def recover(service: Service) -> None:
     """Resume spot jobs and those with retries left. Nobody can say how far the others came: they failed."""
-    for status in ("InProgress", "Stopping"):
+    for status in RUNNING:
         for body in service.store.list(KIND, TrainingJobStatus=status):
             name = body["TrainingJobName"]
             end_leftovers(body)
@@ -120,11 +111,6 @@ def _require(service: Service, name: str) -> dict[str, Any]:
     if body is None:
         raise not_found()
     return body
-
-
-def _refuse_when(body: dict[str, Any], *statuses: str) -> None:
-    if body["TrainingJobStatus"] in statuses:
-        raise validation(f"The request was rejected because the training job is in status {body['TrainingJobStatus']}.")
 
 
 def check_training_job(service: Service, request: Request) -> None:

@@ -3,20 +3,18 @@
 from typing import Any
 
 from ml_platform.local_sagemaker import transform_run
+from ml_platform.local_sagemaker.jobs import ENDED, RUNNING, insert_job, refuse_when
 from ml_platform.local_sagemaker.models import resolve_container
 from ml_platform.local_sagemaker.paging import Listing, list_page
 from ml_platform.local_sagemaker.service import (
     Request,
     Response,
     Service,
-    in_use,
     not_found,
     operation,
     unsupported,
     validation,
 )
-from ml_platform.local_sagemaker.store import DuplicateError
-from ml_platform.local_sagemaker.tags import put_tags
 from ml_platform.local_sagemaker.transform_data import TransformDataError, check_path
 from ml_platform.local_sagemaker.transform_flow import FlowPlan
 from ml_platform.local_sagemaker.transform_run import KIND
@@ -47,14 +45,7 @@ async def create_transform_job(service: Service, request: Request) -> Response:
         "CreationTime": now,
         "LastModifiedTime": now,
     }
-    body.pop("Tags", None)
-    try:
-        service.store.insert(KIND, name, body)
-    except DuplicateError as error:
-        raise in_use(
-            f"Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})"
-        ) from error
-    put_tags(service, arn, request.get("Tags"))
+    insert_job(service, KIND, name, body)
     transform_run.start(service, name)
     return {"TransformJobArn": arn}
 
@@ -75,17 +66,14 @@ async def list_transform_jobs(service: Service, request: Request) -> Response:
 async def stop_transform_job(service: Service, request: Request) -> Response:
     """Ask a running job to stop."""
     body = _require(service, request["TransformJobName"])
-    if body["TransformJobStatus"] in ("Completed", "Failed", "Stopped"):
-        raise validation(
-            f"The request was rejected because the transform job is in status {body['TransformJobStatus']}."
-        )
+    refuse_when("transform job", body["TransformJobStatus"], ENDED)
     transform_run.request_stop(service, request["TransformJobName"])
     return {}
 
 
 async def recover(service: Service) -> None:
     """Mark jobs whose process died with the service as failed; outputs that were written stay in S3."""
-    for status in ("InProgress", "Stopping"):
+    for status in RUNNING:
         for body in service.store.list(KIND, TransformJobStatus=status):
             transform_run.clean_up(service, body["TransformJobName"])
             transform_run.finish(service, body["TransformJobName"], "Failed", transform_run.LOST)

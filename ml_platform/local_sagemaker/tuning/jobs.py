@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
+from ml_platform.local_sagemaker.jobs import ENDED, RUNNING, insert_job, refuse_when
 from ml_platform.local_sagemaker.paging import Listing, list_page, page_of
 from ml_platform.local_sagemaker.protocol import service_model
 from ml_platform.local_sagemaker.service import (
@@ -11,13 +12,11 @@ from ml_platform.local_sagemaker.service import (
     Request,
     Response,
     Service,
-    in_use,
     operation,
     unsupported,
     validation,
 )
-from ml_platform.local_sagemaker.store import DuplicateError
-from ml_platform.local_sagemaker.tags import drop_tags, put_tags
+from ml_platform.local_sagemaker.tags import drop_tags
 from ml_platform.local_sagemaker.training import check_training_job
 from ml_platform.local_sagemaker.training_status import KIND as TRAINING_KIND
 from ml_platform.local_sagemaker.tuning import run
@@ -39,7 +38,6 @@ EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 MOST_EPOCHS = 20_000
 # AWS's default quotas.
 MAX_JOBS, MAX_PARALLEL_JOBS = 750, 10
-ENDED = ("Completed", "Failed", "Stopped")
 SORTS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Name": lambda job: job["TrainingJobName"],
     "CreationTime": lambda job: job["CreationTime"],
@@ -62,18 +60,10 @@ async def create_tuning_job(service: Service, request: Request) -> Response:
         "LastModifiedTime": now,
         "_Children": [],
     }
-    body.pop("Tags", None)
     _check(service, body)
     body |= learn(service, body)
     body |= progress(body, [])
-    try:
-        service.store.insert(KIND, name, body)
-    except DuplicateError as error:
-        raise in_use(
-            "Hyper parameter tuning job names must be unique within an AWS account and region, and a tuning job with "
-            f"this name already exists ({arn})"
-        ) from error
-    put_tags(service, arn, request.get("Tags"))
+    insert_job(service, KIND, name, body, "Hyper parameter tuning job names", "a tuning job")
     run.start(service, name)
     return {"HyperParameterTuningJobArn": arn}
 
@@ -114,7 +104,7 @@ async def list_training_jobs(service: Service, request: Request) -> Response:
 async def stop_tuning_job(service: Service, request: Request) -> Response:
     """Ask a tuning job and its running training jobs to stop."""
     body = _require(service, request)
-    _refuse_when(body, *ENDED)
+    _refuse_when(body, ENDED)
     now = service.clock.timestamp()
     name = body["HyperParameterTuningJobName"]
     service.store.update(KIND, name, HyperParameterTuningJobStatus="Stopping", LastModifiedTime=now)
@@ -125,7 +115,7 @@ async def stop_tuning_job(service: Service, request: Request) -> Response:
 async def delete_tuning_job(service: Service, request: Request) -> Response:
     """Forget a tuning job that has ended; its training jobs stay."""
     body = _require(service, request)
-    _refuse_when(body, "InProgress", "Stopping")
+    _refuse_when(body, RUNNING)
     service.store.delete(KIND, body["HyperParameterTuningJobName"])
     drop_tags(service, body["HyperParameterTuningJobArn"])
     return {}
@@ -133,7 +123,7 @@ async def delete_tuning_job(service: Service, request: Request) -> Response:
 
 async def recover(service: Service) -> None:
     """Go on with tuning jobs that were running. Those of their training jobs that were lost count as failed."""
-    for status in ("InProgress", "Stopping"):
+    for status in RUNNING:
         for body in service.store.list(KIND, HyperParameterTuningJobStatus=status):
             run.start(service, body["HyperParameterTuningJobName"])
 
@@ -146,10 +136,8 @@ def _require(service: Service, request: Request) -> dict[str, Any]:
     return body
 
 
-def _refuse_when(body: dict[str, Any], *statuses: str) -> None:
-    status = body["HyperParameterTuningJobStatus"]
-    if status in statuses:
-        raise validation(f"The request was rejected because the hyperparameter tuning job is in status {status}.")
+def _refuse_when(body: dict[str, Any], refused: tuple[str, ...]) -> None:
+    refuse_when("hyperparameter tuning job", body["HyperParameterTuningJobStatus"], refused)
 
 
 def _check(service: Service, body: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ml_platform.local_sagemaker import training_run
+from ml_platform.local_sagemaker.jobs import RUNNING
 from ml_platform.local_sagemaker.service import BROKEN, OPERATIONS, AwsError, Service
 from ml_platform.local_sagemaker.training_status import KIND as TRAINING_KIND
 from ml_platform.local_sagemaker.tuning.ranges import Point, read_space
@@ -17,7 +18,6 @@ from ml_platform.local_sagemaker.tuning.stopping import is_hopeless, is_outdone
 from ml_platform.local_sagemaker.tuning.strategies import next_point
 from ml_platform.local_sagemaker.tuning.trials import (
     KIND,
-    RUNNING,
     better_of,
     direction,
     not_improving,

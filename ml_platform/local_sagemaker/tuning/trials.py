@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ml_platform.local_sagemaker.jobs import RUNNING
+
 Body = dict[str, Any]
 KIND = "hyper-parameter-tuning-job"
-RUNNING = ("InProgress", "Stopping")
 
 
 def objective_value(tuning: Body, job: Body) -> float | None:

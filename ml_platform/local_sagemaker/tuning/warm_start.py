@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, pstdev
 from typing import Any
 
+from ml_platform.local_sagemaker.jobs import RUNNING
 from ml_platform.local_sagemaker.service import AwsError, Service, unsupported, validation
 from ml_platform.local_sagemaker.training_status import KIND as TRAINING_KIND
 from ml_platform.local_sagemaker.tuning.ranges import Point, Space, read_space
-from ml_platform.local_sagemaker.tuning.trials import KIND, RUNNING, best_of, better_of, results_in_order
+from ml_platform.local_sagemaker.tuning.trials import KIND, best_of, better_of, results_in_order
 
 Body = dict[str, Any]
 IDENTICAL = "IdenticalDataAndAlgorithm"
