@@ -24,6 +24,7 @@ from feast.repo_config import FeastConfigBaseModel
 from pydantic import Field
 
 from ml_platform.features.online.codec import HEADER, RowSchema, entity_key, event_us_of, schema_of
+from ml_platform.features.online.finishing import microseconds
 from ml_platform.features.online.messages import message_of, value_of
 from ml_platform.features.online.reading import Plans, read_online
 from ml_platform.features.online.values import OnlineStoreUnavailableError, OnlineValues, Swap, open_values
@@ -96,7 +97,7 @@ class PackedOnlineStore(OnlineStore):
         rows: dict[bytes, bytes] = {}
         for key, messages, instant, _ in data:
             name = entity_key(_key_values(table, key))
-            row = schema.pack(_microseconds(instant), {n: value_of(m) for n, m in messages.items()})
+            row = schema.pack(microseconds(instant), {n: value_of(m) for n, m in messages.items()})
             if name not in rows or event_us_of(rows[name]) <= event_us_of(row):
                 rows[name] = row
         self.values(config).write_newest(table_of(config, table), rows, keep_for(table))
@@ -260,11 +261,3 @@ def _key_values(view: FeatureView, key: EntityKey) -> list[Any]:
     """Return the values of Feast's key in the view's order; Feast sorts them by name."""
     by_name = {name: value_of(value) for name, value in zip(key.join_keys, key.entity_values, strict=True)}
     return [by_name[name] for name in _join_keys(view)]
-
-
-def _microseconds(instant: datetime) -> int:
-    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ that are not in python mode, views without entities, renamed keys) has no plan, 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from feast import FeatureView, OnDemandFeatureView, RepoConfig, utils
@@ -16,6 +16,7 @@ from feast.infra.registry.base_registry import BaseRegistry
 
 from ml_platform.core.errors import FeatureError
 from ml_platform.features.online.codec import RowSchema, entity_key, schema_of
+from ml_platform.features.online.finishing import microseconds
 from ml_platform.features.online.messages import python_value
 from ml_platform.features.online.response import ABSENT, EXPIRED, PackedResponse, ViewRows
 from ml_platform.features.online.values import OnlineValues
@@ -104,7 +105,7 @@ def read_online(plan: ReadingPlan, values: OnlineValues, entity_rows: Any, decod
     given = _columns(entity_rows)
     _require(plan, given)
     count = len(next(iter(given.values())))
-    instants = [_microseconds(instant) for instant in given[INSTANT]] if INSTANT in given else None
+    instants = [microseconds(instant) for instant in given[INSTANT]] if INSTANT in given else None
     now = time.time_ns() // 1000
     asked, places = [], []
     for view in plan.views:
@@ -242,12 +243,3 @@ def _require(plan: ReadingPlan, given: Mapping[str, list[Any]]) -> None:
     missing = [name for name in needed if name not in given]
     if missing or not given:
         raise FeatureError(f"The entity rows lack {', '.join(missing) or 'any column'}; these features need them.")
-
-
-def _microseconds(instant: datetime) -> int:
-    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-    elapsed = aware - _EPOCH
-    return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

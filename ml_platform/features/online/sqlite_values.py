@@ -1,8 +1,6 @@
 """Online rows in one SQLite file: the default, which needs no server and survives restarts."""
 
-import os
 import sqlite3
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,19 +8,17 @@ from pathlib import Path
 
 from ml_platform.features.online.codec import event_us_of
 from ml_platform.features.online.values import Keys, OnlineStoreUnavailableError, Swap, Table
+from ml_platform.features.sqlite_file import SqliteFile
 
 _PARAMETERS = 500
 """Keys per query; SQLite's limit is higher, but long statements are parsed anew each time."""
 
-_BUSY_SECONDS = 30
-
 
 class SqliteValues:
-    """Rows in a file. Each thread of each process has a connection of its own."""
+    """Rows in a file. What a power cut undoes, the next materialization repeats."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
+        self._file = SqliteFile(path)
 
     def create(self, tables: Sequence[Table]) -> None:
         """Make sure the tables exist."""
@@ -42,7 +38,7 @@ class SqliteValues:
     def read(self, wanted: Sequence[tuple[Table, Keys]]) -> list[list[bytes | None]]:
         """Return the rows of each table's keys, None where there is none."""
         with self._errors():
-            return [self._read(self._connection(), table, keys) for table, keys in wanted]
+            return [self._read(self._file.connection(), table, keys) for table, keys in wanted]
 
     def write_newest(self, table: Table, rows: Mapping[bytes, bytes], keep: timedelta | None) -> int:  # noqa: ARG002
         """Write rows unless the store's are newer. Rows are never forgotten: a file has room."""
@@ -78,29 +74,10 @@ class SqliteValues:
             found.update(connection.execute(f'SELECT key, row FROM "{table}" WHERE key IN ({marks})', some).fetchall())  # noqa: S608
         return [found.get(key) for key in keys]
 
-    def _connection(self) -> sqlite3.Connection:
-        # A connection must not cross a fork.
-        if getattr(self._local, "owner", None) != os.getpid():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            # A commit survives a killed process. Only a power cut can undo the last; materialization repeats them.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            self._local.connection, self._local.owner = connection, os.getpid()
-        connection_of_thread: sqlite3.Connection = self._local.connection
-        return connection_of_thread
-
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._errors():
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        with self._errors(), self._file.transaction() as connection:
+            yield connection
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -108,6 +85,6 @@ class SqliteValues:
             yield
         except sqlite3.OperationalError as error:
             raise OnlineStoreUnavailableError(
-                f"The online store in {self._path} cannot be used: {error}. Free the disk or the lock, or run "
+                f"The online store in {self._file.path} cannot be used: {error}. Free the disk or the lock, or run "
                 "`ml-platform dev` to apply the feature definitions; then try again."
             ) from error

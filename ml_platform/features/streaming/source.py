@@ -1,16 +1,13 @@
 """Where a stream worker gets its events: what any source must offer, and a log in one SQLite file for local use."""
 
 import json
-import os
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from ml_platform.core.clock import Sleep, sleep
+from ml_platform.features.sqlite_file import SqliteFile
 
 Sequence = str | int
 Message = tuple[Sequence, Mapping[str, Any]]
@@ -57,27 +54,25 @@ class EventLog:
             keep: Messages that stay after every consumer acknowledged them, for a person to look at.
         """
         self._keep = keep
-        self._path = path
         self._consumer = consumer
         self._poll_seconds = poll_seconds
         self._wait = wait
-        self._local = threading.local()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._transaction() as connection:
+        self._file = SqliteFile(path)
+        with self._file.transaction() as connection:
             for statement in _TABLES:
                 connection.execute(statement)
 
     def append(self, messages: Iterable[Mapping[str, Any]], clock: Callable[[], float] = time.time) -> None:
         """Add messages, all or none."""
-        rows = [(json.dumps(dict(message), default=str), clock()) for message in messages]
-        with self._transaction() as connection:
-            connection.executemany("INSERT INTO messages (content, appended_at) VALUES (?, ?)", rows)
+        rows = _rows(messages, clock)
+        with self._file.transaction() as connection:
+            connection.executemany(_INSERT, rows)
 
     def __iter__(self) -> Iterator[Message | None]:
         """Give the messages after the acknowledged ones, and then those that are appended."""
         last = self.acknowledged
         while True:
-            rows = self._connection().execute(
+            rows = self._file.connection().execute(
                 "SELECT sequence, content FROM messages WHERE sequence > ? ORDER BY sequence LIMIT 1000", (last,)
             )
             for sequence, content in rows.fetchall():
@@ -89,7 +84,7 @@ class EventLog:
 
     def ack(self, sequence: Sequence) -> None:
         """Never give this message, nor those before it, again."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute(
                 "INSERT INTO consumers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sequence = excluded.sequence",
                 (self._consumer, sequence),
@@ -100,7 +95,7 @@ class EventLog:
 
     def reject(self, sequence: Sequence, content: Mapping[str, Any], reason: str) -> None:
         """Put a message aside with the reason."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO rejected VALUES (?, ?, ?)", (sequence, json.dumps(dict(content)), reason)
             )
@@ -108,37 +103,28 @@ class EventLog:
     @property
     def acknowledged(self) -> int:
         """Sequence of the newest message that is done."""
-        row = self._connection().execute("SELECT sequence FROM consumers WHERE name = ?", (self._consumer,)).fetchone()
+        row = (
+            self._file.connection()
+            .execute("SELECT sequence FROM consumers WHERE name = ?", (self._consumer,))
+            .fetchone()
+        )
         return int(row[0]) if row else 0
 
     @property
     def newest(self) -> int:
         """Sequence of the newest message."""
-        return int(self._connection().execute("SELECT coalesce(max(sequence), 0) FROM messages").fetchone()[0])
+        return int(self._file.connection().execute("SELECT coalesce(max(sequence), 0) FROM messages").fetchone()[0])
 
     def rejected(self) -> list[tuple[int, str]]:
         """Return sequence and reason of what was put aside."""
-        return self._connection().execute("SELECT sequence, reason FROM rejected ORDER BY sequence").fetchall()
+        return self._file.connection().execute("SELECT sequence, reason FROM rejected ORDER BY sequence").fetchall()
 
-    def _connection(self) -> sqlite3.Connection:
-        if getattr(self._local, "owner", None) != os.getpid():
-            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            self._local.connection, self._local.owner = connection, os.getpid()
-        connection_of_thread: sqlite3.Connection = self._local.connection
-        return connection_of_thread
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+_INSERT = "INSERT INTO messages (content, appended_at) VALUES (?, ?)"
+
+
+def _rows(messages: Iterable[Mapping[str, Any]], clock: Callable[[], float]) -> list[tuple[str, float]]:
+    return [(json.dumps(dict(message), default=str), clock()) for message in messages]
 
 
 Feed = Callable[[dict[str, Any]], Iterable[tuple[list[Mapping[str, Any]], dict[str, Any]]]]
@@ -171,11 +157,10 @@ class FedLog(EventLog):
             yield message
 
     def _fill(self) -> None:
-        row = self._connection().execute("SELECT place FROM feed").fetchone()
+        row = self._file.connection().execute("SELECT place FROM feed").fetchone()
         for messages, place in self._feed(json.loads(row[0]) if row else {}):
-            with self._transaction() as connection:
-                rows = [(json.dumps(dict(message), default=str), time.time()) for message in messages]
-                connection.executemany("INSERT INTO messages (content, appended_at) VALUES (?, ?)", rows)
+            with self._file.transaction() as connection:
+                connection.executemany(_INSERT, _rows(messages, time.time))
                 connection.execute("INSERT OR REPLACE INTO feed VALUES (1, ?)", (json.dumps(place),))
 
 
