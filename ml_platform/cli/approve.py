@@ -1,7 +1,5 @@
 """``ml-platform approve``: a person's decision about a model package, after a look at its figures."""
 
-from typing import TYPE_CHECKING
-
 import typer
 from rich.table import Table
 
@@ -13,12 +11,9 @@ from ml_platform.cli.package_versions import pending_or
 from ml_platform.cli.services import attached
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
-from ml_platform.core.errors import ConfigurationError, MLPlatformError
+from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import Settings
 from ml_platform.registry import lookup
-
-if TYPE_CHECKING:
-    from ml_platform.resources.governance import Governance
 
 
 def run_approve(
@@ -45,7 +40,7 @@ def run_approve(
         if not reject:
             progress("Holding the evidence against what is declared and landed now")
         policies = None if reject else declared_policies(model)
-        for line in doubts(governance, package, policies):
+        for line in governance.doubts(package, policies, at=utc_now()):
             out.print(line, style="yellow", markup=False)
         verb = "Reject" if reject else "Approve"
         if not yes and not typer.confirm(f"{verb} version {package.version} of {model} as {by}?"):
@@ -59,14 +54,6 @@ def run_approve(
     out.print(f"Version {decided.version} of {model} is [bold]{decided.status}[/bold].")
     if not reject:
         out.print(f"While `ml-platform dev` runs, it is deployed by itself; `ml-platform status {model}` shows when.")
-
-
-def doubts(governance: "Governance", package: ModelPackage, policies: dict[str, str] | None) -> list[str]:
-    """Return what speaks against the evidence now, for the eye of a reviewer."""
-    try:
-        return [f"Stale: {change}." for change in governance.changes(package, policies)]
-    except MLPlatformError as error:
-        return [str(error)]
 
 
 def reviewer(settings: Settings, as_person: str | None = None) -> str:

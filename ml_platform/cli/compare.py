@@ -37,8 +37,8 @@ def run_compare(model: str, before: int, after: int, *, as_json: bool) -> None:
     from ml_platform.training.comparison import compare
 
     require_model(model)
-    with attached(Settings.load()):
-        settings = Settings.load()
+    settings = Settings.load()
+    with attached(settings):
         store = ObjectStore.from_settings(settings)
         facts = [gather(store, model, package_of(settings, model, version)) for version in (before, after)]
         differences = compare(*facts)

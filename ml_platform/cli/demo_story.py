@@ -22,10 +22,12 @@ from ml_platform.core.errors import MLPlatformError
 from ml_platform.core.settings import Settings
 from ml_platform.defs.model_graph import MONITORING_STAGE, TRAINING_STAGE
 from ml_platform.evaluation.evidence import PromotionEvidence
+from ml_platform.modeling.reasons import MAX_REASONS
 from ml_platform.monitoring.decision import OperatingDecision
 from ml_platform.monitoring.drift import DriftReport
 from ml_platform.registry import lookup
 from ml_platform.resources.governance import Governance
+from ml_platform.scoring.policy_in_force import PolicyInForce
 from ml_platform.scoring.transaction import Scorer
 
 MODEL = "card_fraud"
@@ -48,8 +50,10 @@ class Story:
         self.narrator = narrator
         self.facts = Facts()
         self.runs = Runs(load_definitions(), DagsterInstance.from_config(str(settings.dagster_home)))
-        self.manifests = Manifests(ObjectStore.from_settings(settings), MODEL)
-        self.scorer = Scorer(settings, names.endpoint(MODEL))
+        store = ObjectStore.from_settings(settings)
+        self.manifests = Manifests(store, MODEL)
+        policy = PolicyInForce(store, MODEL)
+        self.scorer = Scorer(settings, names.endpoint(MODEL), reasons=MAX_REASONS, policy=policy)
         self.tally = Tally()
 
     def tell(self) -> None:
@@ -121,6 +125,7 @@ class Story:
         runs, skipped = self.runs.tick("approved_package_goes_live")
         self.expect(len(runs) == 1, f"The approval sensor launched {len(runs)} runs ({skipped}).")
         self.expect_live(approved)
+        self.runs.materialize([f"{MODEL}/decision_policy"])
 
     def approve(self) -> str:
         """Approve the pending package as a reviewer would, and return its ARN."""

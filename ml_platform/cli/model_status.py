@@ -4,7 +4,7 @@ SageMaker is asked what is live and what is registered; manifests only say what 
 looks on a screen is ``status``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +12,13 @@ from pydantic import BaseModel
 
 from ml_platform.aws import endpoints
 from ml_platform.aws.manifests import Manifests
+from ml_platform.aws.model_packages import APPROVED, PENDING, ModelPackage
 from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
 from ml_platform.core import names
+from ml_platform.core.clock import utc_now
 from ml_platform.core.settings import Settings
 from ml_platform.registry import lookup
+from ml_platform.resources.governance import Governance
 
 HEADLINE = ("average_precision", "roc_auc", "card_precision_at_100")
 
@@ -57,6 +60,8 @@ class ModelStatus(BaseModel):
     live: Live | None = None
     newest_package: Package | None = None
     pending_versions: list[int] = []
+    doubts: dict[int, list[str]] = {}
+    """What speaks against relying on what is live, and on the newest pending and approved version, by version."""
     last_gate: Judgement | None = None
     last_drift: Judgement | None = None
     last_performance: Judgement | None = None
@@ -65,21 +70,37 @@ class ModelStatus(BaseModel):
 
 def model_status(settings: Settings, model: str) -> ModelStatus:
     """Return the state of one model."""
+    registered = lookup.list_packages(settings.region, names.model_package_group(model))
     packages = [
         Package(version=found.version, approval=found.status, reason=found.approval_description, arn=found.arn)
-        for found in lookup.list_packages(settings.region, names.model_package_group(model))
+        for found in registered
     ]
     manifests = Manifests(ObjectStore.from_settings(settings), model)
+    live = _live(settings, model, packages, _document(manifests, "live_endpoint"))
     return ModelStatus(
         model=model,
-        live=_live(settings, model, packages, _document(manifests, "live_endpoint")),
+        live=live,
         newest_package=packages[0] if packages else None,
-        pending_versions=[found.version for found in packages if found.approval == "PendingManualApproval"],
+        pending_versions=[found.version for found in packages if found.approval == PENDING],
+        doubts=doubts(Governance(settings, model), registered, live.package if live else None, utc_now()),
         last_gate=_gate(_document(manifests, "evaluation_report")),
         last_drift=_drift(_document(manifests, "drift_report")),
         last_performance=_performance(_document(manifests, "performance_report")),
         last_decision=_decision(_document(manifests, "operating_decision")),
     )
+
+
+def doubts(
+    governance: Governance, registered: Sequence[ModelPackage], live: Package | None, now: datetime
+) -> dict[int, list[str]]:
+    """Return what speaks against the packages that matter now; one without doubts is left out.
+
+    Policies are not compared here but by ``approve``: to know them takes Dagster, and seconds.
+    """
+    newest = {found.status: found.arn for found in reversed(registered)}
+    matter = {newest.get(PENDING), newest.get(APPROVED), live.arn if live else None}
+    found = {one.version: list(governance.doubts(one, at=now)) for one in registered if one.arn in matter}
+    return {version: said for version, said in found.items() if said}
 
 
 def _live(settings: Settings, model: str, packages: list[Package], deployed: Mapping[str, Any] | None) -> Live | None:

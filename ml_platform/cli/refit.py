@@ -19,8 +19,8 @@ def run_refit(model: str, version: int | None, *, as_json: bool) -> int:
     from ml_platform.training.refit import refit
 
     require_model(model)
-    with attached(Settings.load()):
-        settings = Settings.load()
+    settings = Settings.load()
+    with attached(settings):
         package = package_of(settings, model, version)
         progress(f"Fitting version {package.version} of {model} again, in a process of its own")
         done = refit(ObjectStore.from_settings(settings), model, package.artifact_uri)

@@ -60,6 +60,8 @@ def render(status: ModelStatus) -> Table:
     table.add_column()
     table.add_row("live", _live(status))
     table.add_row("registry", _registry(status))
+    for version, doubts in status.doubts.items():
+        table.add_row("", Text("\n".join(f"version {version}: {doubt}" for doubt in doubts), "yellow"))
     for title, judgement, asset in (
         ("last gate", status.last_gate, "evaluation_report"),
         ("last drift", status.last_drift, "drift_report"),

@@ -43,13 +43,12 @@ class Submission(BaseModel):
     description: str = ""
 
 
-def register(settings: Settings, submission: Submission, *, approve_because: str | None = None) -> ModelPackage:
+def register(settings: Settings, submission: Submission) -> ModelPackage:
     """Return the package of a candidate, registering it if it is not there.
 
     Args:
         settings: Image, instance types and region.
         submission: The candidate.
-        approve_because: Approve a package that is still pending, for this reason. A rejection is never overruled.
     """
     group = names.model_package_group(submission.model)
     model_packages.ensure_group(
@@ -59,8 +58,6 @@ def register(settings: Settings, submission: Submission, *, approve_because: str
     if package is None:
         arn = model_packages.register(settings.region, model_package_request(settings, submission))
         package = existing(settings.region, arn)
-    if approve_because is not None and package.status == model_packages.PENDING:
-        package = approve(settings.region, package.arn, "gate", approve_because)
     return package
 
 

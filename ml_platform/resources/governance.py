@@ -174,6 +174,29 @@ class Governance:
         )
         return then.changes(now)
 
+    def doubts(
+        self, package: ModelPackage, policies: Mapping[str, str] | None = None, *, at: datetime
+    ) -> tuple[str, ...]:
+        """Return what speaks against relying on a package now, in words: stale or missing evidence, a late approval.
+
+        Args:
+            package: The package.
+            policies: As they are declared now; None: they are not compared.
+            at: The present instant.
+        """
+        try:
+            found = tuple(f"Its evidence is stale: {change}." for change in self.changes(package, policies))
+        except MLPlatformError as error:
+            found = (str(error),)
+        if package.approved and not approval.was_live(package):
+            late = approval.expired(package, at, self.settings.approval_valid_days)
+            return (
+                (*found, f"It will not be deployed: {late}. Look at it again: `ml-platform approve`.")
+                if late
+                else found
+            )
+        return found
+
     def require_sound(self, package: ModelPackage, policies: Mapping[str, str] | None = None) -> None:
         """Refuse a package whose evidence or artifact is not what was judged, or is stale.
 
@@ -204,7 +227,7 @@ class Governance:
         at: datetime,
         policies: Mapping[str, str] | None = None,
     ) -> ModelPackage:
-        """Approve a package on evidence that holds; put it on record and on its card.
+        """Approve a package on evidence that holds; put it on record and on its card. An expired approval is renewed.
 
         Raises:
             SelfApprovalError: When who trained it wants to approve it; the attempt is on record.
@@ -216,6 +239,11 @@ class Governance:
         except MLPlatformError as error:
             self.trail.append("refuse", package, by=by, reason=f"approval: {error}", at=at)
             raise
+        if package.approved:
+            late = approval.expired(package, at, self.settings.approval_valid_days)
+            if late is None:
+                return package
+            self._take_back("expire", package, by=by, reason=late, at=at)
         decided = model_package.approve(self.settings.region, package.arn, by, reason, at)
         return self._record("approve", decided, Decision(status=decided.status, by=by, at=at, reason=reason))
 

@@ -11,9 +11,6 @@ from ml_platform.aws.objects import ObjectStore
 if TYPE_CHECKING:
     from ml_platform.features.offline.training_set_spec import TrainingSetSpec
 
-LOOKBACK_DAYS = 45
-"""The longest window is 30 days, and what terminals are known for arrives up to two weeks later."""
-
 
 class TrainingSources(BaseModel):
     """Landed days of a training set's tables, each with the fingerprint of its rows."""
@@ -32,7 +29,12 @@ class TrainingSources(BaseModel):
 
 def sources_of(store: ObjectStore, spec: "TrainingSetSpec") -> TrainingSources:
     """Return what the days that a training set reads hold now."""
-    first = spec.days()["train"][0] - timedelta(days=LOOKBACK_DAYS)
+    from ml_platform.features.windows.payments import FEATURE_TABLES
+    from ml_platform.features.windows.reach import first_day_read
+
+    # A daily look-up serves the features of the midnight before.
+    oldest = spec.days()["train"][0] - timedelta(days=1)
+    first = min(first_day_read(table, oldest) for table in FEATURE_TABLES)
     # Labels of the holdout arrive until the cut-off; what becomes known after it is no part of the set.
     last = spec.as_of.date() - timedelta(days=1)
     return TrainingSources(first=first, last=last, days=landed_days(store, first, last))

@@ -2,11 +2,13 @@
 
 import json
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from ml_platform.aws import model_cards, model_packages
+from ml_platform.cli.model_status import doubts
+from ml_platform.core import names
 from ml_platform.core.errors import ArtifactError
 from ml_platform.core.settings import Settings
 from ml_platform.registry import dossier, lookup
@@ -199,9 +201,31 @@ def test_an_approval_expires_unless_it_was_live(world: GovernanceWorld) -> None:
     assert acts(world)[-1][0] == "expire"
     pending = lookup.list_packages(world.settings.region, package.group)[0]
     again = approve(world, pending)
+    before = acts(world)
+    assert approve(world, again, by="ada").properties["decided_by"] == "rita", "it is approved already"
+    assert acts(world) == before
+    renewed = world.governance.approve(again, by="ada", reason="still holds", at=late, policies=POLICIES)
+    assert decision_of(renewed) == Decision(status="Approved", by="ada", at=late, reason="still holds")
+    assert [act for act, _ in acts(world)[-2:]] == ["expire", "approve"]
     world.governance.record_deployment(again, by="rita", changed=True, at=NOW)
     live = lookup.list_packages(world.settings.region, package.group)[0]
     world.governance.require_deployable(live, POLICIES, at=late + timedelta(days=900))
+
+
+def test_the_status_says_what_is_stale_and_which_approval_expired(world: GovernanceWorld) -> None:
+    def said(at: datetime) -> dict[int, list[str]]:
+        packages = lookup.list_packages(world.settings.region, names.model_package_group(world.model))
+        return doubts(world.governance, packages, None, at)
+
+    package = approve(world, world.register())
+    late = NOW + timedelta(days=world.settings.approval_valid_days)
+    assert said(NOW) == {}
+    (expired,) = said(late)[package.version]
+    assert "expired on 2026-06-30" in expired
+    world.land("corrected")
+    assert "payments/transactions was corrected for 2026-02-10" in said(NOW)[package.version][0]
+    world.governance.record_deployment(package, by="rita", changed=True, at=NOW)
+    assert len(said(late)[package.version]) == 1, "an approval that was deployed does not expire"
 
 
 def test_new_evidence_takes_the_place_of_stale_evidence_and_asks_for_a_new_decision(world: GovernanceWorld) -> None:

@@ -119,9 +119,14 @@ def submission(candidate: Candidate) -> Submission:
     )
 
 
+def registered_and_approved(platform: Platform, candidate: Submission) -> ModelPackage:
+    pending = register(platform.settings, candidate)
+    return approve(platform.settings.region, pending.arn, "reviewer", "the tests say so")
+
+
 @pytest.fixture(scope="module")
 def package(platform: Platform, candidate: Candidate) -> ModelPackage:
-    return register(platform.settings, submission(candidate), approve_because="the tests say so")
+    return registered_and_approved(platform, submission(candidate))
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +218,7 @@ def test_a_package_is_pending_until_somebody_decides_and_the_reason_stays(
     assert lookup.latest_approved(settings.region, group) == approved
     rejected = register(settings, other.model_copy(update={"fingerprint": "f" * 64}))
     reject(settings.region, rejected.arn, "reviewer", "leaks the label")
-    again = register(settings, other.model_copy(update={"fingerprint": "f" * 64}), approve_because="gate")
+    again = register(settings, other.model_copy(update={"fingerprint": "f" * 64}))
     assert again.status == "Rejected"
     assert [item.version for item in lookup.list_packages(settings.region, group)] == [2, 1]
     with pytest.raises(EndpointError, match="only approved"):
@@ -298,7 +303,7 @@ def test_an_update_swaps_the_model_without_a_failed_request(
 ) -> None:
     other_seed = PARAMETERS.model_copy(update={"seed": 8})
     challenger = train(platform.settings, platform.store, replace(platform.inputs, hyperparameters=other_seed))
-    second = register(platform.settings, submission(challenger), approve_because="to see it swapped")
+    second = registered_and_approved(platform, submission(challenger))
     scorer, stop, failed, answered = Scorer(platform.settings, endpoint), threading.Event(), [], []
     row = dict(zip(FEATURES, (200.0, 3, 1), strict=True))
 
@@ -329,8 +334,8 @@ def test_a_rollout_that_sagemaker_takes_back_is_an_error_and_the_old_model_stays
     platform: Platform, package: ModelPackage, endpoint: str
 ) -> None:
     artifact_uri = broken_artifact(platform.store)
-    broken = register(
-        platform.settings,
+    broken = registered_and_approved(
+        platform,
         Submission(
             model=MODEL,
             artifact_uri=artifact_uri,
@@ -339,7 +344,6 @@ def test_a_rollout_that_sagemaker_takes_back_is_an_error_and_the_old_model_stays
             training_set_fingerprint="none",
             report_uri="s3://reports/2.json",
         ),
-        approve_because="to see it come back",
     )
     with pytest.raises(RolloutRolledBackError, match="previous model"):
         deploy(platform.settings, MODEL, broken)

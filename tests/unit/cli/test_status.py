@@ -42,6 +42,13 @@ def test_what_is_live_and_what_waits_is_shown() -> None:
     assert "ml-platform approve card_fraud" in shown
 
 
+def test_evidence_that_does_not_hold_any_more_is_said() -> None:
+    pending = Package(version=2, approval="PendingManualApproval", arn="arn:2")
+    said = ["Its evidence is stale: training code changed."]
+    shown = screen(ModelStatus(model="card_fraud", newest_package=pending, doubts={2: said}))
+    assert "version 2: Its evidence is stale: training code changed." in shown
+
+
 def test_a_stopped_candidate_shows_every_reason_and_both_figures(store: ObjectStore) -> None:
     store.put_json(
         manifests(store).key("evaluation_report"),
