@@ -201,8 +201,10 @@ def topics(port: int) -> Iterator[list[str]]:
 
     with ThreadingHTTPServer(("127.0.0.1", port), Sns) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield told
-        server.shutdown()
+        try:
+            yield told
+        finally:
+            server.shutdown()
 
 
 def test_what_a_target_does_not_take_goes_to_its_dead_letter_queue_with_the_reason(account: Account) -> None:
