@@ -25,7 +25,7 @@ def killed_when(condition: Callable[[], Any], model: str, **run: Any) -> None:
         stderr=subprocess.DEVNULL,
     )
     with killed_in_the_end(started) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not condition():
             assert process.poll() is None, "the run ended before it could be killed"
             assert time.monotonic() < deadline
