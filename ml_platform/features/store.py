@@ -18,6 +18,7 @@ from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_json, fi
 from ml_platform.core.settings import Settings
 from ml_platform.features.lean_feast import import_lean_feast
 from ml_platform.features.offline.engines import offline_store_config, with_sources_of
+from ml_platform.features.registry_snapshots import tell_snapshots_apart
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -98,7 +99,9 @@ def _open(settings: Settings) -> "FeatureStore":
     config = yaml.safe_load(_rendered(settings))
     # Feast never closes what its registry keeps open, and asks it seldom: a connection is closed after each use.
     config["registry"]["sqlalchemy_config_kwargs"] = {"poolclass": NullPool}
-    return FeatureStore(config=RepoConfig(**config | {"offline_store": offline_store_config(settings)}))
+    store = FeatureStore(config=RepoConfig(**config | {"offline_store": offline_store_config(settings)}))
+    tell_snapshots_apart(store.registry)
+    return store
 
 
 def _local_registry(settings: Settings) -> Path:

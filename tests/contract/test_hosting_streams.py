@@ -1,6 +1,7 @@
 """Streamed invocations: each part reaches the caller when it exists, and a stream that breaks says so."""
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,15 @@ def test_an_answer_that_is_not_streamed_is_one_part(account: Account) -> None:
 
 def test_a_stream_that_breaks_ends_with_an_error(account: Account, stand_in: str) -> None:
     endpoint = account.an_endpoint(account.a_config("first"))
-    events = iter(stream(account, endpoint, b"stream 2 break")["Body"])
-    text = b""
-    while len(text) < len(b"part 0;part 1;"):
-        text += next(events)["PayloadPart"]["Bytes"]
-    assert text == b"part 0;part 1;"
-    with pytest.raises(EventStreamError) as caught:
-        next(events)
+    # What breaks is not closed by reading it to its end.
+    with closing(stream(account, endpoint, b"stream 2 break")["Body"]) as body:
+        events = iter(body)
+        text = b""
+        while len(text) < len(b"part 0;part 1;"):
+            text += next(events)["PayloadPart"]["Bytes"]
+        assert text == b"part 0;part 1;"
+        with pytest.raises(EventStreamError) as caught:
+            next(events)
     error = caught.value.response["Error"]
     assert error["Code"] == "ModelStreamError"
     assert "connection to the model primary was lost" in error["Message"]

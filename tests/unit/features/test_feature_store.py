@@ -60,6 +60,19 @@ def test_definitions_are_applied_once_and_again_only_when_they_changed(world: Wo
     assert not apply(world.settings)
 
 
+def test_a_registry_read_again_is_not_taken_for_the_one_before(world: World) -> None:
+    from feast.infra.registry.proto_registry_utils import list_entities
+
+    store = feature_store(world.settings)
+    snapshot = store.registry.proto()  # type: ignore[attr-defined]
+    assert list_entities(snapshot, store.project, None)
+    # What Python does at times: a new snapshot at the address of the one before.
+    again = store.registry.proto()  # type: ignore[attr-defined]
+    del again.entities[:]
+    snapshot.CopyFrom(again)
+    assert list_entities(snapshot, store.project, None) == []
+
+
 def test_feature_views_declare_exactly_the_columns_of_their_tables(world: World) -> None:
     views = {view.name: view for view in feature_store(world.settings).list_feature_views()}
     for table, view, features in (
