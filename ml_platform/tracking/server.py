@@ -1,6 +1,6 @@
 """Where MLflow keeps its runs: a database in the home, a server, or SageMaker's own.
 
-The database is a file. MLflow's plain files would be too, but MLflow 3.17 refuses them unless one insists (ADR 0025).
+The database is a file. MLflow's plain files would be too, but MLflow 3.17 refuses them unless one insists (ADR 0015).
 """
 
 import re

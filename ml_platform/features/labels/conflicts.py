@@ -1,7 +1,7 @@
 """Which label holds when several sources speak about one payment: a policy as data, and the time line it settles.
 
 Feast's ``LabelView`` declares such policies too, but nothing applies them to a training set: in 0.67 only its web page
-calls ``resolve_conflicts`` (ADR 0014). Labels without a source are all one source's, which comes after the
+calls ``resolve_conflicts`` (ADR 0013). Labels without a source are all one source's, which comes after the
 sources that the policy names.
 """
 
