@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 BINS = 10
 
+LAPLACE = 0.5
+"""Added to every count, so that an empty bin does not make the index infinite."""
+
 
 class Profile(BaseModel):
     """One column's rows, counted in bins."""
@@ -104,3 +107,28 @@ def profile(values: "np.ndarray", edges: Sequence[float]) -> Profile:
     return Profile(
         edges=tuple(edges), counts=tuple(int(count) for count in counts), missing=int(values.size - present.size)
     )
+
+
+def population_stability_index(reference: Profile, current: Profile) -> tuple[float, float]:
+    """Return the index (PSI) of two profiles over the same bins, and its expectation without any shift.
+
+    The expectation is (k - 1)(1/n + 1/m) for k bins and samples of n and m rows. Missing values are a bin of their
+    own. Bins that are empty on both sides say nothing and are left out, so that they do not count as degrees of
+    freedom.
+
+    Raises:
+        ValueError: When the profiles have different bins.
+    """
+    import numpy as np
+
+    if reference.edges != current.edges:
+        raise ValueError("the profiles have different bins: count the current values in the reference's edges")
+    before = np.asarray((*reference.counts, reference.missing), dtype="float64")
+    now = np.asarray((*current.counts, current.missing), dtype="float64")
+    used = before + now > 0
+    if not (before.any() and now.any()):
+        return 0.0, 0.0
+    share_before = (before[used] + LAPLACE) / (before[used] + LAPLACE).sum()
+    share_now = (now[used] + LAPLACE) / (now[used] + LAPLACE).sum()
+    index = float(((share_now - share_before) * np.log(share_now / share_before)).sum())
+    return index, float((used.sum() - 1) * (1 / before.sum() + 1 / now.sum()))

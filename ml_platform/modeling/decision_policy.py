@@ -104,7 +104,7 @@ class DecisionPolicy(BaseModel):
             raise ConfigurationError("A decision policy cannot be fitted on no rows; choose a window with payments.")
         _require_probabilities(scores)
         calibration, calibrated_on = (matured.calibration(), matured.positives) if matured else (IDENTITY, 0)
-        saving = _review_saving(_meant(calibration, scores), amounts, money)
+        saving = review_saving(_meant(calibration, scores), amounts, money)
         capacity = money.reviews_per_day * len(np.unique(days))
         worth = np.sort(saving[saving > 0])[::-1]
         limit = float(np.nextafter(worth[capacity], np.inf)) if capacity < len(worth) else 0.0
@@ -126,13 +126,9 @@ class DecisionPolicy(BaseModel):
         import numpy as np
 
         scores = self.probabilities(scores)
-        approve, decline = (
-            _expected(action, scores, amounts, self.money) for action in (Action.APPROVE, Action.DECLINE)
-        )
-        saving = _review_saving(scores, amounts, self.money)
-        automatic = np.where(decline < approve, Action.DECLINE, Action.APPROVE)
+        saving = review_saving(scores, amounts, self.money)
         reviewed = (saving > 0) & (saving >= self.min_review_saving)
-        return np.where(reviewed, Action.REVIEW, automatic).astype("int8")
+        return np.where(reviewed, Action.REVIEW, automatic_actions(scores, amounts, self.money)).astype("int8")
 
     def probabilities(self, scores: "np.ndarray") -> "np.ndarray":
         """Return what the model's scores mean by this policy's calibration."""
@@ -175,7 +171,15 @@ def _expected(action: Action, scores: "np.ndarray", amounts: "np.ndarray", money
     return expected
 
 
-def _review_saving(scores: "np.ndarray", amounts: "np.ndarray", money: MoneyParameters) -> "np.ndarray":
+def automatic_actions(scores: "np.ndarray", amounts: "np.ndarray", money: MoneyParameters) -> "np.ndarray":
+    """Return the cheaper of approving and declining each payment, as int8 of shape (n_rows,)."""
+    import numpy as np
+
+    approve, decline = (_expected(action, scores, amounts, money) for action in (Action.APPROVE, Action.DECLINE))
+    return np.where(decline < approve, Action.DECLINE, Action.APPROVE).astype("int8")
+
+
+def review_saving(scores: "np.ndarray", amounts: "np.ndarray", money: MoneyParameters) -> "np.ndarray":
     """What a review is expected to save over the cheaper of approving and declining."""
     import numpy as np
 

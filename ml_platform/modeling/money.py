@@ -3,6 +3,7 @@
 Pure. Costs are in the currency of the payments' amounts. Choosing the cheapest decision is ``decision_policy``.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+PARTS = ("fraud_losses", "false_declines", "reviews")
+"""What money is spent on."""
 
 
 class Action(IntEnum):
@@ -71,3 +76,13 @@ class MoneyParameters(BaseModel):
             )
             cost[taken] = spent
         return cost
+
+    def parts(self, actions: "np.ndarray", labels: "np.ndarray", amounts: "np.ndarray") -> "Mapping[str, np.ndarray]":
+        """Return what ``realised`` costs, by ``PARTS``: each of shape (n_rows,), together the whole cost."""
+        import numpy as np
+
+        cost = self.realised(actions, labels, amounts)
+        reviews = np.where(actions == Action.REVIEW, self.review_cost, 0.0)
+        # A declined fraud costs nothing, so what declining costs are genuine payments.
+        declines = np.where(actions == Action.DECLINE, cost, 0.0)
+        return dict(zip(PARTS, (cost - reviews - declines, declines, reviews), strict=True))

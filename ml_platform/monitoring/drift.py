@@ -1,8 +1,8 @@
 """Drift: how far live features and scores have moved from the baseline that travels with the model.
 
-Pure. The measure is the population stability index (PSI) over the baseline's bins, less what sampling alone gives:
-its expectation without any shift is (k - 1)(1/n + 1/m) for k bins and samples of n and m rows. Effect sizes, not
-p-values: with traffic of any size, every benign wobble is significant. What to do about drift is ``decision``.
+Pure. The measure is the population stability index (PSI) over the baseline's bins, less what sampling alone gives
+(``modeling.baseline``). Effect sizes, not p-values: with traffic of any size, every benign wobble is significant. What
+to do about drift is ``decision``.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core import svg
 from ml_platform.core.verdict import Verdict
-from ml_platform.modeling.baseline import Baseline, Profile, profile
+from ml_platform.modeling.baseline import Baseline, Profile, population_stability_index, profile
 from ml_platform.modeling.schema import SCORE
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Level = Literal["stable", "warning", "alert", "exempt"]
-
-LAPLACE = 0.5
-"""Added to every count, so that an empty bin does not make the index infinite."""
 
 MAX_TABLE = 999
 """The UI shows Markdown inline only below 1,000 characters."""
@@ -155,30 +152,6 @@ def judge_drift(
         judged=enough,
         thresholds=(policy.warn_psi, policy.alert_psi),
     )
-
-
-def population_stability_index(reference: Profile, current: Profile) -> tuple[float, float]:
-    """Return the index of two profiles over the same bins, and its expectation without any shift.
-
-    Missing values are a bin of their own. Bins that are empty on both sides say nothing and are left out, so that
-    they do not count as degrees of freedom.
-
-    Raises:
-        ValueError: When the profiles have different bins.
-    """
-    import numpy as np
-
-    if reference.edges != current.edges:
-        raise ValueError("the profiles have different bins: count the current values in the reference's edges")
-    before = np.asarray((*reference.counts, reference.missing), dtype="float64")
-    now = np.asarray((*current.counts, current.missing), dtype="float64")
-    used = before + now > 0
-    if not (before.any() and now.any()):
-        return 0.0, 0.0
-    share_before = (before[used] + LAPLACE) / (before[used] + LAPLACE).sum()
-    share_now = (now[used] + LAPLACE) / (now[used] + LAPLACE).sum()
-    index = float(((share_now - share_before) * np.log(share_now / share_before)).sum())
-    return index, float((used.sum() - 1) * (1 / before.sum() + 1 / now.sum()))
 
 
 def _measure(name: str, reference: Profile, values: "np.ndarray", policy: DriftPolicy) -> SignalDrift:

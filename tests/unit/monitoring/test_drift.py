@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_platform.modeling.baseline import Baseline, Profile, profile
-from ml_platform.monitoring.drift import DriftPolicy, DriftReport, judge_drift, population_stability_index
+from ml_platform.modeling.baseline import Baseline, Profile, population_stability_index, profile
+from ml_platform.monitoring.drift import DriftPolicy, DriftReport, judge_drift
 from tests.unit.monitoring.builders import FEATURES, NOW, PACKAGE, a_baseline, a_drift_report, a_signal, traffic
 
 POLICY = DriftPolicy()
