@@ -27,6 +27,7 @@ from ml_platform.monitoring.decision import OperatingDecision
 from ml_platform.monitoring.drift import DriftReport
 from ml_platform.registry import lookup
 from ml_platform.resources.governance import Governance
+from ml_platform.resources.payment_decisions import FittedPolicy
 from ml_platform.scoring.policy_in_force import PolicyInForce
 from ml_platform.scoring.transaction import Scorer
 
@@ -125,7 +126,7 @@ class Story:
         runs, skipped = self.runs.tick("approved_package_goes_live")
         self.expect(len(runs) == 1, f"The approval sensor launched {len(runs)} runs ({skipped}).")
         self.expect_live(approved)
-        self.runs.materialize([f"{MODEL}/decision_policy"])
+        self.fit_policy()
 
     def approve(self) -> str:
         """Approve the pending package as a reviewer would, and return its ARN."""
@@ -144,6 +145,13 @@ class Story:
             raise DemoError("The endpoint does not serve the approved package.")
         self.facts.live_model_package = live.package.arn
         self.narrator.say(f"endpoint {live.endpoint} serves version {live.package.version}")
+
+    def fit_policy(self) -> None:
+        """Fit the decision policy on the scores of what is live, as the automation does after each deployment."""
+        self.runs.materialize([f"{MODEL}/decision_policy"])
+        fitted = self.manifests.read("decision_policy", FittedPolicy)
+        version = fitted.package_version
+        self.narrator.say(f"policy {fitted.policy.version} decides, fitted on version {version}'s scores")
 
     def stop_bad_candidate(self) -> None:
         """Train on shuffled labels; the blocking check must stop the candidate before the registry."""
@@ -232,4 +240,5 @@ class Story:
         with steady_client(self.scorer, features, self.tally):
             self.runs.materialize([f"{MODEL}/live_endpoint"])
         self.expect_live(package.arn)
+        self.fit_policy()
         self.narrator.say(f"{self.tally.sent - sent_before} requests during the swap, {self.tally.failed} failed")

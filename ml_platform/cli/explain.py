@@ -47,6 +47,8 @@ def render(found: DecisionLineage) -> Table:
 def _rows(found: DecisionLineage) -> Iterator[tuple[str, str]]:
     yield "score", f"[bold]{found.score:.6f}[/bold] at {_instant(found.decided_at)}, from {found.source}"
     yield "action", action_in_words(found.action, found.policy_version) if found.action else "[dim]not recorded[/dim]"
+    if found.policy_fits is False:
+        yield "", "[yellow]the policy was fitted on another model's scores[/yellow]"
     for reason in reasons_in_words(found.reasons, found.features):
         yield "because", reason
     yield "reasons are", found.reasons_are

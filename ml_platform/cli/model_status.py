@@ -18,6 +18,7 @@ from ml_platform.core import names
 from ml_platform.core.clock import utc_now
 from ml_platform.core.settings import Settings
 from ml_platform.registry import lookup
+from ml_platform.resources.deciding_policy import DecidingPolicy, deciding_policy
 from ml_platform.resources.governance import Governance
 
 HEADLINE = ("average_precision", "roc_auc", "card_precision_at_100")
@@ -58,6 +59,7 @@ class ModelStatus(BaseModel):
 
     model: str
     live: Live | None = None
+    policy: DecidingPolicy | None = None
     newest_package: Package | None = None
     pending_versions: list[int] = []
     doubts: dict[int, list[str]] = {}
@@ -75,11 +77,14 @@ def model_status(settings: Settings, model: str) -> ModelStatus:
         Package(version=found.version, approval=found.status, reason=found.approval_description, arn=found.arn)
         for found in registered
     ]
-    manifests = Manifests(ObjectStore.from_settings(settings), model)
+    store = ObjectStore.from_settings(settings)
+    manifests = Manifests(store, model)
     live = _live(settings, model, packages, _document(manifests, "live_endpoint"))
+    served = live.package.arn if live and live.package else None
     return ModelStatus(
         model=model,
         live=live,
+        policy=deciding_policy(store, model, next((found for found in registered if found.arn == served), None)),
         newest_package=packages[0] if packages else None,
         pending_versions=[found.version for found in packages if found.approval == PENDING],
         doubts=doubts(Governance(settings, model), registered, live.package if live else None, utc_now()),

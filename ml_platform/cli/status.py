@@ -59,6 +59,8 @@ def render(status: ModelStatus) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     table.add_row("live", _live(status))
+    if status.policy:
+        table.add_row("policy", Text(status.policy.said, "default" if status.policy.fits else "yellow"))
     table.add_row("registry", _registry(status))
     for version, doubts in status.doubts.items():
         table.add_row("", Text("\n".join(f"version {version}: {doubt}" for doubt in doubts), "yellow"))

@@ -6,6 +6,7 @@ import dagster as dg
 
 from ml_platform.components.origin import declared_by
 from ml_platform.components.settings import ModelSettings
+from ml_platform.resources.deciding_policy import deciding_policy
 from ml_platform.resources.lineage import keep_deployment
 from ml_platform.resources.sagemaker import SageMaker
 
@@ -44,6 +45,8 @@ def build_live_endpoint(model: ModelSettings, model_package: dg.AssetsDefinition
         )
         sagemaker.manifests(model.name).write("live_endpoint", live)
         keep_deployment(sagemaker.store, model.name, live)
+        serves = sagemaker.live_package(model.name)
+        policy = deciding_policy(sagemaker.store, model.name, serves.package if serves else None)
         return dg.MaterializeResult(
             metadata={
                 "version": live.version,
@@ -54,6 +57,7 @@ def build_live_endpoint(model: ModelSettings, model_package: dg.AssetsDefinition
                 "status": live.status,
                 "since": dg.MetadataValue.timestamp(live.since),
                 "model_package": live.package_arn,
+                "decision_policy": policy.said if policy else "none decides yet",
             }
         )
 

@@ -23,6 +23,7 @@ from ml_platform.resources.served_from import ServedView
 if TYPE_CHECKING:
     from ml_platform.aws.model_packages import ModelPackage
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
+    from ml_platform.modeling.decision_policy import DecisionPolicy
 
 _BESIDE_FEATURES = {
     "event_id",
@@ -94,6 +95,7 @@ class DecisionLineage(BaseModel):
     reasons_are: str = Field(description="recorded with the answer, or recomputed from the artifact.")
     action: str | None = None
     policy_version: str | None = None
+    policy_fits: bool | None = Field(default=None, description="Whether it was fitted on this artifact's scores.")
     features: dict[str, float | None]
     views: tuple[ServedView, ...] = ()
     variant: str | None = None
@@ -125,6 +127,7 @@ def explain(settings: Settings, model: str, decision_id: str, day: date | None =
     """
     from ml_platform.registry import lineage
     from ml_platform.resources.served_from import served_from
+    from ml_platform.scoring.transaction import decide
 
     store = ObjectStore.from_settings(settings)
     found = _find(store, model, decision_id, day)
@@ -135,6 +138,7 @@ def explain(settings: Settings, model: str, decision_id: str, day: date | None =
     if found.batch_job and trained_on:
         found = replace(found, features=named_features(found.features, trained_on.features))
     reasons, reasons_are = _reasons(store, package, found)
+    policy = _policy(store, model, found.policy_version)
     return DecisionLineage(
         decision_id=decision_id,
         model=model,
@@ -143,8 +147,9 @@ def explain(settings: Settings, model: str, decision_id: str, day: date | None =
         score=found.score,
         reasons=reasons,
         reasons_are=reasons_are,
-        action=_action(store, model, found),
+        action=decide(policy, found.score, found.features.get("amount")),
         policy_version=found.policy_version,
+        policy_fits=policy.artifact_fingerprint == fingerprint if policy and fingerprint else None,
         features=found.features,
         views=served_from(store, found.features, found.at if found.batch_job is None else None),
         variant=found.variant,
@@ -289,17 +294,15 @@ def _reasons(store: ObjectStore, package: "ModelPackage | None", found: Found) -
     return reasons(features, by_feature[0]), "recomputed from the artifact"
 
 
-def _action(store: ObjectStore, model: str, found: Found) -> str | None:
+def _policy(store: ObjectStore, model: str, version: str | None) -> "DecisionPolicy | None":
     from ml_platform.modeling.decision_policy import DecisionPolicy
-    from ml_platform.scoring.transaction import decide
 
-    if found.policy_version is None:
+    if version is None:
         return None
     try:
-        policy = DecisionPolicy.model_validate_json(store.get(names.decision_policy(model, found.policy_version)))
+        return DecisionPolicy.model_validate_json(store.get(names.decision_policy(model, version)))
     except ObjectNotFoundError:
         return None
-    return decide(policy, found.score, found.features.get("amount"))
 
 
 def _approval(package: "ModelPackage") -> Approval:

@@ -12,6 +12,7 @@ PACKAGE = dg.AssetKey(["card_fraud", "model_package"])
 BATCH = dg.AssetKey(["card_fraud", "batch_scores"])
 TRAFFIC = dg.AssetKey(["card_fraud", "captured_traffic"])
 ENDPOINT = dg.AssetKey(["card_fraud", "live_endpoint"])
+POLICY = dg.AssetKey(["card_fraud", "decision_policy"])
 UPSTREAM = [dg.AssetKey(["card_fraud", "training_set"]), CANDIDATE, EVALUATION]
 
 
@@ -88,6 +89,17 @@ def test_a_passing_evaluation_is_registered_and_a_batch_is_scored_with_it(
     evaluate(instance, passed=True)
     assert registry.tick() == {PACKAGE: {""}, BATCH: {""}}
     assert registry.tick() == {}
+
+
+def test_each_deployment_fits_the_decision_policy_again(definitions: dg.Definitions, instance: DagsterInstance) -> None:
+    """A rollback is a run of ``live_endpoint`` too: no version decides for long by the policy of another."""
+    finish(instance, ENDPOINT)
+    daemon = Daemon(definitions, instance, POLICY)
+    daemon.tick()
+    finish(instance, POLICY)
+    assert daemon.tick() == {}
+    finish(instance, ENDPOINT)
+    assert daemon.tick() == {POLICY: {""}}
 
 
 def test_a_stopped_candidate_is_not_registered(registry: Daemon, instance: DagsterInstance) -> None:

@@ -22,6 +22,7 @@ from ml_platform.monitoring.performance import PerformanceReport
 from ml_platform.registry import lookup, model_package
 from ml_platform.registry.lookup import LivePackage
 from ml_platform.resources.artifacts import load_model
+from ml_platform.resources.deciding_policy import deciding_policy
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.payment_decisions import FittedPolicy
 from ml_platform.scoring.transaction import Scorer
@@ -239,6 +240,20 @@ def test_the_decision_retrains_once(world: World, retraining: list[Run]) -> None
 def test_the_challenger_goes_live_after_approval(world: World, second_deployment: list[Run]) -> None:
     assert len(second_deployment) == 1
     assert live(world).package.version == 2
+
+
+def test_a_policy_of_the_version_before_is_said_to_be_one_until_it_is_fitted_again(
+    world: World, second_deployment: list[Run]
+) -> None:
+    before = deciding_policy(world.store, MODEL, live(world).package)
+    assert before is not None
+    assert not before.fits
+    assert "fitted on another model's scores" in before.said
+    world.runs.materialize([f"{MODEL}/decision_policy"])
+    after = deciding_policy(world.store, MODEL, live(world).package)
+    assert after is not None
+    assert after.fits
+    assert after.said.endswith("fitted on version 2's scores")
 
 
 def test_rejecting_what_is_live_brings_the_version_before_back(world: World, second_deployment: list[Run]) -> None:

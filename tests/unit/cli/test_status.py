@@ -10,6 +10,7 @@ from ml_platform.aws.objects import ObjectStore
 from ml_platform.cli import model_status as gathering
 from ml_platform.cli.model_status import Live, ModelStatus, Package
 from ml_platform.cli.status import render
+from ml_platform.resources.deciding_policy import DecidingPolicy
 
 
 def screen(status: ModelStatus) -> str:
@@ -40,6 +41,11 @@ def test_what_is_live_and_what_waits_is_shown() -> None:
     shown = screen(ModelStatus(model="card_fraud", live=live, newest_package=second, pending_versions=[2]))
     assert "version 1 (Approved) since 2026-03-30 22:15 UTC on endpoint card-fraud, InService" in shown
     assert "ml-platform approve card_fraud" in shown
+
+
+def test_a_policy_that_was_fitted_for_another_version_is_said() -> None:
+    policy = DecidingPolicy(version="1a2b3c", fits=False, said="1a2b3c, fitted on another model's scores: fit it")
+    assert "1a2b3c, fitted on another model's scores" in screen(ModelStatus(model="card_fraud", policy=policy))
 
 
 def test_evidence_that_does_not_hold_any_more_is_said() -> None:
