@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.evaluation.bootstrap import DRAWS, RANKING_METRICS, ScoredRows, draw_cards, ranking_draws, ratio_draws
-from ml_platform.evaluation.slices import PAYMENT_SLICES, SliceBy
-from ml_platform.modeling.weighted_ranking import MAX_FPR
+from ml_platform.evaluation.slices import PAYMENT_SLICES, SliceBy, cut_all, flagged_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,8 +110,8 @@ def compare(  # noqa: PLR0913  # keyword-only options with defaults
     ]
     if costs is not None:
         metrics.append(_savings(rows, costs, drawn))
-    flagged = {name: _flagged(labels, given) for name, given in scores.items()}
-    judged, small = _cut(holdout, labels, slices, min_slice_positives)
+    flagged = {name: flagged_rows(labels, given) for name, given in scores.items()}
+    judged, small = cut_all(holdout, labels, slices, min_slice_positives)
     return Comparison(
         draws=draws,
         seed=seed,
@@ -132,16 +131,6 @@ def _require_comparable(labels: "np.ndarray", scores: "Mapping[str, np.ndarray]"
             raise ValueError(f"{len(labels)} rows but {len(given)} scores of the {name}")
         if broken := int((~np.isfinite(given)).sum()):
             raise ValueError(f"{broken} of {len(given)} scores of the {name} are not finite numbers")
-
-
-def _flagged(labels: "np.ndarray", scores: "np.ndarray") -> "np.ndarray":
-    """Rows above the lowest threshold whose false-positive rate is allowed: both models disturb equally many."""
-    import numpy as np
-
-    genuine = np.sort(scores[labels == 0])[::-1]
-    allowed = int(MAX_FPR * len(genuine))
-    flagged: np.ndarray = scores > genuine[allowed] if allowed < len(genuine) else np.ones(len(scores), bool)
-    return flagged
 
 
 def _difference(name: str, challenger: float, champion: float, deltas: "np.ndarray") -> Difference:
@@ -168,20 +157,6 @@ def _savings(rows: ScoredRows, costs: "Mapping[str, np.ndarray]", drawn: "np.nda
     per_1000 = 1000 * ratio_draws(rows.cards, per_payment, np.ones_like(per_payment), drawn)
     spent = 1000 * per_payment.mean(axis=0)
     return _difference("cost_per_1000", -float(spent[0]), -float(spent[1]), per_1000[:, 1] - per_1000[:, 0])
-
-
-def _cut(
-    holdout: "pd.DataFrame", labels: "np.ndarray", slices: Sequence[SliceBy], min_positives: int
-) -> "tuple[dict[str, np.ndarray], dict[str, int]]":
-    judged, small = {}, {}
-    for cut in slices:
-        for name, rows in cut.cut(holdout):
-            positives = int(labels[rows].sum())
-            if positives >= min_positives:
-                judged[name] = rows
-            elif rows.any():
-                small[name] = positives
-    return judged, small
 
 
 def _slice_differences(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ml_platform.modeling.weighted_ranking import MAX_FPR
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -63,6 +65,31 @@ PAYMENT_SLICES: Sequence[SliceBy] = (
     SliceBy(name="tenant", column="tenant"),
 )
 """Cuts of payments; those whose column a holdout lacks are left out of its report."""
+
+
+def cut_all(
+    holdout: "pd.DataFrame", labels: "np.ndarray", slices: Sequence[SliceBy], min_positives: int
+) -> "tuple[dict[str, np.ndarray], dict[str, int]]":
+    """Return the rows of each slice with positives enough, and how many the others have."""
+    judged, small = {}, {}
+    for cut in slices:
+        for name, rows in cut.cut(holdout):
+            positives = int(labels[rows].sum())
+            if positives >= min_positives:
+                judged[name] = rows
+            elif rows.any():
+                small[name] = positives
+    return judged, small
+
+
+def flagged_rows(labels: "np.ndarray", scores: "np.ndarray") -> "np.ndarray":
+    """Rows above the lowest threshold whose false-positive rate is allowed: all models disturb equally many."""
+    import numpy as np
+
+    genuine = np.sort(scores[labels == 0])[::-1]
+    allowed = int(MAX_FPR * len(genuine))
+    flagged: np.ndarray = scores > genuine[allowed] if allowed < len(genuine) else np.ones(len(scores), bool)
+    return flagged
 
 
 def _band(low: float, high: float) -> str:
