@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DRAWS = 500
 THREADS = 2
+AT_ONCE = 16
+"""Draws measured together: more of them no longer fit the processor's cache."""
 RANKING_METRICS = ("average_precision", "roc_auc", "recall_at_fpr", "card_precision_at_100")
 
 
@@ -80,13 +82,13 @@ def ranking_draws(rows: ScoredRows, scores: "Mapping[str, np.ndarray]", drawn: "
         for name, given in scores.items()
     }
 
-    def measure(weights: "np.ndarray") -> list[list[float]]:
-        return [_figures(ranking, by_day, weights) for ranking, by_day in measured.values()]
+    def measure(weights: "np.ndarray") -> "np.ndarray":
+        return np.stack([_figures(ranking, by_day, weights) for ranking, by_day in measured.values()], axis=1)
 
     # The rows as they are: each card once.
-    once = np.ones_like(drawn[:1])
+    all_weights = np.concatenate([np.ones_like(drawn[:1]), drawn])
     with ThreadPoolExecutor(THREADS) as pool:
-        table = np.array(list(pool.map(measure, np.concatenate([once, drawn]))))
+        table = np.concatenate(list(pool.map(measure, np.array_split(all_weights, len(all_weights) // AT_ONCE + 1))))
     return {
         name: Draws(
             dict(zip(RANKING_METRICS, table[0, position].tolist(), strict=True)),
@@ -96,12 +98,15 @@ def ranking_draws(rows: ScoredRows, scores: "Mapping[str, np.ndarray]", drawn: "
     }
 
 
-def _figures(ranking: WeightedRanking, by_day: WeightedCardDays, weights: "np.ndarray") -> list[float]:
-    found = ranking.measure(weights)
-    if found is None:
-        return [float("nan")] * len(RANKING_METRICS)
-    precision = by_day.measure(weights, CARDS_PER_DAY)
-    return [found.average_precision, found.roc_auc, found.recall_at_fpr, precision]
+def _figures(ranking: WeightedRanking, by_day: WeightedCardDays, weights: "np.ndarray") -> "np.ndarray":
+    import numpy as np
+
+    figures = ranking.measure_all(weights)
+    precision = by_day.measure_all(weights, CARDS_PER_DAY)
+    # A draw that lost a class has no figure at all.
+    precision[np.isnan(figures[:, 0])] = np.nan
+    table: np.ndarray = np.column_stack([figures, precision])
+    return table
 
 
 def ratio_draws(cards: "np.ndarray", over: "np.ndarray", under: "np.ndarray", drawn: "np.ndarray") -> "np.ndarray":

@@ -1,7 +1,9 @@
 """Ranking figures of the same rows under ever other weights: what a bootstrap asks for hundreds of times.
 
-The rows are sorted once; each draw is then one gather and one running sum. Equal scores count together, as in
-``ranking``, whose figures these are when every weight is 1. Which rows are drawn is ``evaluation.bootstrap``.
+The rows are sorted once. Figures change only where a tie of equal scores holds a positive, about 1 % of the rows, so
+all that a draw must know is the weight of the negatives between those ties: one product of a sparse matrix with the
+weights, for many draws at a time. Equal scores count together, as in ``ranking``, whose figures these are when every
+weight is 1. Which rows are drawn is ``evaluation.bootstrap``.
 """
 
 from dataclasses import dataclass
@@ -43,13 +45,17 @@ class WeightedRanking:
         order = np.argsort(-scores, kind="stable")
         ranked = scores[order]
         starts_tie = np.append([True], ranked[1:] != ranked[:-1]) if len(ranked) else np.empty(0, bool)
-        self._units = units[order].astype("int32")
-        self._positives = np.flatnonzero(labels[order] == 1)
-        tie = np.cumsum(starts_tie) - 1
-        # Average precision, AUC and recall change only where a tie holds a positive: about 1 % of the rows.
-        hit, self._tie = np.unique(tie[self._positives], return_inverse=True)
-        self._first = np.flatnonzero(starts_tie)[hit]
-        self._last = np.append(np.flatnonzero(starts_tie)[1:], len(ranked))[hit] - 1
+        drawn, positive = units[order].astype("int32"), labels[order] == 1
+        hit, tie = np.unique((np.cumsum(starts_tie) - 1)[positive], return_inverse=True)
+        starts = np.append(np.flatnonzero(starts_tie), len(ranked))
+        # Negatives are counted above each tie that holds a positive, in it, and below the last: above, in, above, ...
+        edges = np.stack([starts[hit], starts[np.minimum(hit + 1, len(starts) - 1)]], axis=1).ravel()
+        above = np.append(0, np.cumsum(~positive))
+        n_units = int(units.max()) + 1 if len(units) else 0
+        self._hits = _sums_of_units(drawn[positive], np.bincount(tie, minlength=len(hit)), n_units)
+        self._misses = _sums_of_units(
+            drawn[~positive], np.diff(np.concatenate([[0], above[edges], above[-1:]])), n_units
+        )
         self._max_fpr = max_fpr
 
     def measure(self, weights: "np.ndarray") -> RankingFigures | None:
@@ -60,23 +66,47 @@ class WeightedRanking:
         """
         import numpy as np
 
-        drawn = weights[self._units]
-        alerts = np.cumsum(drawn, dtype="int64")
-        gained = np.bincount(self._tie, weights=drawn[self._positives], minlength=len(self._last))
-        if not len(gained) or not gained.any() or alerts[-1] == gained.sum():
-            return None
-        hits = np.cumsum(gained)
-        positives, negatives = hits[-1], alerts[-1] - hits[-1]
-        at_end = alerts[self._last]
-        misses_after = at_end - hits
-        misses_before = alerts[self._first] - drawn[self._first] - hits + gained
-        allowed = hits[misses_after <= self._max_fpr * negatives]
+        figures = self.measure_all(weights[None])[0]
+        return None if np.isnan(figures[0]) else RankingFigures(*figures.tolist())
+
+    def measure_all(self, weights: "np.ndarray") -> "np.ndarray":
+        """Measure many draws at once.
+
+        Args:
+            weights: How often each unit was drawn: integers of shape (n_draws, n_units).
+
+        Returns:
+            Array of shape (n_draws, 3), columns as in ``RankingFigures``; NaN where one class has no weight.
+        """
+        import numpy as np
+
+        by_unit = np.ascontiguousarray(weights.T[: self._hits.shape[1]], dtype="int32")
+        gained = self._hits @ by_unit
+        hits = np.cumsum(gained, axis=0, dtype=float)
+        misses = np.cumsum(self._misses @ by_unit, axis=0, dtype=float)
+        positives, negatives = hits[-1] if len(hits) else np.zeros(len(weights)), misses[-1]
+        known = (positives > 0) & (negatives > 0)
+        figures = np.full((len(weights), 3), np.nan)
+        if not known.any():
+            return figures
+        misses_before, misses_after = misses[:-1:2], misses[1::2]
+        at_end = hits + misses_after
         precision = np.divide(hits, at_end, out=np.zeros_like(hits), where=at_end > 0)
-        return RankingFigures(
-            average_precision=float((gained * precision).sum() / positives),
-            roc_auc=float((gained * (negatives - (misses_before + misses_after) / 2)).sum() / (positives * negatives)),
-            recall_at_fpr=float(allowed[-1] / positives) if len(allowed) else 0.0,
-        )
+        allowed = (misses_after <= self._max_fpr * negatives).sum(axis=0)
+        found = np.where(allowed > 0, np.take_along_axis(hits, np.maximum(allowed - 1, 0)[None], axis=0)[0], 0)
+        ranked_below = (gained * (negatives - (misses_before + misses_after) / 2)).sum(axis=0)
+        columns = ((gained * precision).sum(axis=0), ranked_below / np.maximum(negatives, 1), found)
+        figures[known] = (np.stack(columns, axis=1) / np.maximum(positives, 1)[:, None])[known]
+        return figures
+
+
+def _sums_of_units(units: "np.ndarray", sizes: "np.ndarray", n_units: int):  # type: ignore[no-untyped-def]
+    """Return the sparse matrix whose product with weights sums them over runs of rows, ``sizes`` rows in each."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    starts = np.append(0, np.cumsum(sizes)).astype("int32")
+    return csr_array((np.ones(len(units), "int32"), units, starts), shape=(len(sizes), n_units))
 
 
 class WeightedCardDays:
@@ -110,13 +140,22 @@ class WeightedCardDays:
             weights: How often each card was drawn: integers of shape (n_cards,). A card drawn twice is two cards.
             k: Cards that can be looked at in a day.
         """
+        return float(self.measure_all(weights[None], k)[0])
+
+    def measure_all(self, weights: "np.ndarray", k: int) -> "np.ndarray":
+        """Measure many draws at once: weights of shape (n_draws, n_cards) give an array of shape (n_draws,)."""
         import numpy as np
 
-        found = np.zeros(self._cards, bool)
-        shares = []
+        left = np.array(weights.T[: self._cards], dtype="int32", order="C")
+        shares = np.zeros(len(weights))
         for cards, compromised in self._days:
-            drawn = np.where(found[cards], 0, weights[cards])
-            taken = np.clip(k - (np.cumsum(drawn) - drawn), 0, drawn)
-            shares.append(float(taken[compromised].sum()) / k)
-            found[cards[compromised & (taken > 0)]] = True
-        return sum(shares) / len(shares) if shares else 0.0
+            # Of thousands of cards the first few hundred fill the places, whatever was drawn.
+            looked_at = 4 * k
+            while looked_at < len(cards) and (left[cards[:looked_at]].sum(axis=0) < k).any():
+                looked_at *= 4
+            first, guilty = cards[:looked_at], compromised[:looked_at]
+            drawn = left[first]
+            taken = np.clip(k - (np.cumsum(drawn, axis=0) - drawn), 0, drawn)[guilty]
+            shares += taken.sum(axis=0) / k
+            left[first[guilty]] = np.where(taken > 0, 0, drawn[guilty])
+        return shares / max(len(self._days), 1)

@@ -71,3 +71,28 @@ def test_a_card_drawn_twice_takes_two_places() -> None:
     assert by_day.measure(np.array([2, 1]), 2) == 1.0
     assert by_day.measure(np.array([1, 1]), 2) == 0.5
     assert by_day.measure(np.array([0, 1]), 2) == 0.0
+
+
+def test_draws_measured_together_are_measured_as_one_by_one() -> None:
+    labels, scores, cards, days = rows(1)
+    ranking_, by_day = WeightedRanking(labels, scores, cards), WeightedCardDays(labels, scores, days, cards)
+    draws = np.random.default_rng(2).poisson(0.7, (20, 30))
+    # One draw without any positive, and one without anything.
+    draws[3, cards[labels == 1]] = 0
+    draws[4] = 0
+    together = ranking_.measure_all(draws)
+    for weights, figures, precision in zip(draws, together, by_day.measure_all(draws, 3), strict=True):
+        one = ranking_.measure(weights)
+        expected = [np.nan] * 3 if one is None else [one.average_precision, one.roc_auc, one.recall_at_fpr]
+        assert np.array_equal(figures, expected, equal_nan=True)
+        assert precision == by_day.measure(weights, 3)
+    assert np.isnan(together[3:5]).all()
+    assert not np.isnan(together[:3]).any()
+
+
+def test_places_that_few_cards_leave_empty_are_filled_from_further_down() -> None:
+    # The 600 cards in front are never drawn, so that the places go to those behind them.
+    cards = np.arange(800)
+    weights = (cards >= 600).astype(int)
+    by_day = WeightedCardDays((cards >= 600).astype(int), -cards / 800, np.zeros(800, int), cards)
+    assert by_day.measure(weights, 10) == 1.0
