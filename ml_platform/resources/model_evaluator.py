@@ -1,5 +1,6 @@
 """Evaluation of a candidate beside the champion, on the same holdout."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ml_platform.evaluation.evidence import PromotionEvidence
     from ml_platform.evaluation.gate import GatePolicy
     from ml_platform.evaluation.leakage import LeakageReport
+    from ml_platform.evaluation.slices import SliceBy
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.modeling.money import MoneyParameters
     from ml_platform.modeling.pipeline import FittedPipeline
@@ -51,6 +53,7 @@ class ModelEvaluator(PlatformResource):
         policy: "GatePolicy",
         money: "MoneyParameters | None" = None,
         serving: "ServingCost | None" = None,
+        slices: "Sequence[SliceBy] | None" = None,
     ) -> Evaluation:
         """Return the gate's evidence on a candidate.
 
@@ -60,18 +63,22 @@ class ModelEvaluator(PlatformResource):
             policy: The gate's thresholds.
             money: With it, what both models' decisions would have cost is compared.
             serving: What the candidate costs to serve, as measured.
+            slices: On which slices it must hold; default: those of payments.
         """
         from ml_platform.evaluation.evidence import PromotionEvidence
         from ml_platform.evaluation.gate import decide
         from ml_platform.evaluation.intervals import metric_intervals
-        from ml_platform.evaluation.report import EvaluationReport, Role, evaluate
+        from ml_platform.evaluation.report import Asked, EvaluationReport, Role, evaluate
+        from ml_platform.evaluation.slices import PAYMENT_SLICES
         from ml_platform.features.offline.training_set import read_split
+        from ml_platform.modeling.score_stability import ScoreAgreement
         from ml_platform.registry import lookup
 
+        cuts = PAYMENT_SLICES if slices is None else slices
         holdout = read_split(self.store, training_set, "holdout").to_pandas()
         live = lookup.live_package(self.settings.region, names.endpoint(candidate.model))
 
-        def report(scores: "np.ndarray", role: Role, fingerprint: str) -> EvaluationReport:
+        def report(pipeline: "FittedPipeline", scores: "np.ndarray", role: Role, fingerprint: str) -> EvaluationReport:
             return evaluate(
                 holdout,
                 scores,
@@ -80,17 +87,25 @@ class ModelEvaluator(PlatformResource):
                 fingerprint=fingerprint,
                 training_set_fingerprint=training_set.fingerprint,
                 created_at=utc_now(),
+                asked=Asked(
+                    money=money,
+                    validation=self._validation_scores(training_set, pipeline),
+                    slices=cuts,
+                    min_slice_positives=policy.min_slice_positives,
+                ),
             )
 
         ours = load_model(self.store, candidate.artifact_uri)
         scores = ours.pipeline.score(holdout)
-        challenger = report(scores, "challenger", ours.fingerprint)
-        theirs, champion, champion_scores, comparison = None, None, None, None
+        challenger = report(ours.pipeline, scores, "challenger", ours.fingerprint)
+        theirs, champion, champion_scores, comparison, agreement = None, None, None, None, None
         if live is not None:
             theirs = load_model(self.store, live.package.artifact_uri)
             champion_scores = theirs.pipeline.score(holdout)
-            champion = report(champion_scores, "champion", theirs.fingerprint)
-            comparison = _compare(holdout, scores, champion_scores, policy, money)
+            champion = report(theirs.pipeline, champion_scores, "champion", theirs.fingerprint)
+            comparison = _compare(holdout, scores, champion_scores, policy, money, cuts)
+            if comparison is not None:
+                agreement = ScoreAgreement.measure(scores, champion_scores)
         leakage = _probe(read_split(self.store, training_set, "train").to_pandas(), holdout, scores, training_set)
         verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison, leakage, serving)
         evidence = PromotionEvidence(
@@ -102,6 +117,7 @@ class ModelEvaluator(PlatformResource):
             champion=champion,
             champion_version=live.package.version if live else None,
             comparison=comparison,
+            agreement=agreement,
             leakage=leakage,
             serving=serving,
             policies=judged_by(policy, money),
@@ -112,6 +128,15 @@ class ModelEvaluator(PlatformResource):
         return Evaluation(
             evidence, holdout, ours.pipeline, theirs.pipeline if theirs else None, scores, champion_scores
         )
+
+    def _validation_scores(self, training_set: "TrainingSetManifest", pipeline: "FittedPipeline") -> "np.ndarray":
+        import numpy as np
+
+        from ml_platform.features.offline.training_set import read_split
+
+        if "validation" not in training_set.splits:
+            return np.empty(0)
+        return pipeline.score(read_split(self.store, training_set, "validation").to_pandas())
 
     def evidence(self, model: str) -> "PromotionEvidence":
         """Return the gate's newest evidence on the model's candidate."""
@@ -132,6 +157,7 @@ def _compare(
     champion: "np.ndarray",
     policy: "GatePolicy",
     money: "MoneyParameters | None",
+    slices: "Sequence[SliceBy]",
 ) -> "Comparison | None":
     """Compare row by row; None when the scores or labels allow no comparison, which the gate counts against."""
     from ml_platform.evaluation.comparison import compare
@@ -143,7 +169,14 @@ def _compare(
             "champion": _costs(holdout, champion, money),
         }
     try:
-        return compare(holdout, challenger, champion, costs=costs, min_slice_positives=policy.min_slice_positives)
+        return compare(
+            holdout,
+            challenger,
+            champion,
+            costs=costs,
+            slices=slices,
+            min_slice_positives=policy.min_slice_positives,
+        )
     except ValueError:
         # One class only, or scores that are no numbers: the reports give the reason.
         return None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ml_platform.registry.lookup import LivePackage
     from ml_platform.resources.governance import Governance
     from ml_platform.resources.package_dossier import Declared, Origin
-    from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient, PipesSageMakerInvocation
+    from ml_platform.resources.pipes.client import PipesSageMakerClient, PipesSageMakerInvocation
     from ml_platform.training.refit import Refit
     from ml_platform.training.run import Candidate, TrainingInputs
     from ml_platform.training.search import SearchResult
@@ -168,8 +168,8 @@ class SageMaker(PlatformResource):
 
     @staticmethod
     def _pipes(settings: Settings) -> "PipesSageMakerClient":
-        from ml_platform.resources.pipes_retries import PATIENT
-        from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
+        from ml_platform.resources.pipes.client import PipesSageMakerClient
+        from ml_platform.resources.pipes.retries import PATIENT
         from ml_platform.resources.sagemaker_prices import prices
 
         return PipesSageMakerClient(

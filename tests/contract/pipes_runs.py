@@ -19,8 +19,8 @@ from dagster._utils.interrupts import capture_interrupts
 
 from ml_platform.aws import clients
 from ml_platform.aws.job_kinds import KindName
-from ml_platform.resources.pipes_names import job_name
-from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
+from ml_platform.resources.pipes.client import PipesSageMakerClient
+from ml_platform.resources.pipes.names import job_name
 from tests.contract.sagemaker_requests import REGISTRY, training_job
 
 IMAGE = f"{REGISTRY}/test-reporter:latest"

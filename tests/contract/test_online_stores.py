@@ -24,7 +24,8 @@ from ml_platform.aws.tables import DailyTable
 from ml_platform.core.errors import ConfigurationError
 from ml_platform.core.settings import Settings
 from ml_platform.features.online.materialization import materialize_online
-from ml_platform.features.online.values import OnlineStoreUnavailableError, open_values
+from ml_platform.features.online.value_stores import open_values
+from ml_platform.features.online.values import OnlineStoreUnavailableError
 from ml_platform.features.store import feature_store
 from ml_platform.features.tables import CARD_ACTIVITY, CARD_FEATURES, TERMINAL_FEATURES, TERMINAL_RISK, TRANSACTIONS
 from tests.conftest import free_port

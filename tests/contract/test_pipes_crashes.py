@@ -14,7 +14,7 @@ from ml_platform.aws import clients
 from ml_platform.aws.job_kinds import KINDS, JobKind
 from ml_platform.core.clock import Sleep, sleep
 from ml_platform.core.settings import Settings
-from ml_platform.resources.pipes_retries import PATIENT
+from ml_platform.resources.pipes.retries import PATIENT
 from tests.conftest import free_port, killed_in_the_end, start_stand_in
 from tests.contract import pipes_runs
 from tests.contract.pipes_runs import definitions, job_of, jobs, request_cancel, run, run_status, start_run, wait_until

@@ -12,7 +12,7 @@ from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
 
 from ml_platform.aws import clients, training_jobs
 from ml_platform.core.settings import Settings
-from ml_platform.resources.pipes_retries import PATIENT
+from ml_platform.resources.pipes.retries import PATIENT
 from tests.contract import pipes_runs
 from tests.contract.pipes_runs import REGION, definitions, job_of, jobs, made_by, run, wait_until
 from tests.contract.sagemaker_requests import ROLE, SERVER_IMAGE, archive, unique

@@ -22,8 +22,8 @@ from ml_platform.core.settings import Settings
 from ml_platform.deployment import rollout
 from ml_platform.deployment.rollout_plan import RolloutPolicy
 from ml_platform.registry import lookup
-from ml_platform.resources.pipes_retries import PATIENT
-from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
+from ml_platform.resources.pipes.client import PipesSageMakerClient
+from ml_platform.resources.pipes.retries import PATIENT
 
 MADE = dg.AssetKey(["crash", "made"])
 LIVE = dg.AssetKey(["crash", "live"])

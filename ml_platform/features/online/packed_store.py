@@ -27,7 +27,8 @@ from ml_platform.features.online.codec import HEADER, RowSchema, entity_key, eve
 from ml_platform.features.online.finishing import microseconds
 from ml_platform.features.online.messages import message_of, value_of
 from ml_platform.features.online.reading import Plans, read_online
-from ml_platform.features.online.values import OnlineStoreUnavailableError, OnlineValues, Swap, open_values
+from ml_platform.features.online.value_stores import open_values
+from ml_platform.features.online.values import OnlineStoreUnavailableError, OnlineValues, Swap
 
 _KEEP_LONGER = timedelta(days=2)
 """Rows are forgotten this long after their time to live, so that a late clock loses nothing."""

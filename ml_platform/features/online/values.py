@@ -1,4 +1,4 @@
-"""What an online store must be able to do, and which one a setting means.
+"""What an online store must be able to do; ``value_stores`` has those that can.
 
 Rows are bytes (``features.online.codec``) under a table and a key. Two kinds of writes exist, both safe against
 writers at the same time: one that never replaces a newer row, and one that only replaces the row it has seen.
@@ -7,10 +7,9 @@ writers at the same time: one that never replaces a newer row, and one that only
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Protocol
 
-from ml_platform.core.errors import ConfigurationError, ServiceUnavailableError
+from ml_platform.core.errors import ServiceUnavailableError
 
 Table = str
 Keys = Sequence[bytes]
@@ -60,34 +59,3 @@ class OnlineValues(Protocol):
     def swap(self, table: Table, swaps: Sequence[Swap], keep: timedelta | None) -> list[bool]:
         """Replace each row that is still the one that was seen, and say of each whether it was."""
         ...
-
-
-def open_values(address: str, sqlite_path: Path, region: str) -> OnlineValues:
-    """Return the online store that an address means.
-
-    Args:
-        address: ``sqlite``; ``redis://``, ``rediss://``, ``valkey://``, ``valkeys://`` or ``unix://``; ``dynamodb``.
-        sqlite_path: File of the SQLite store.
-        region: Region of DynamoDB.
-
-    Raises:
-        ConfigurationError: When it means none.
-    """
-    scheme = address.split(":", maxsplit=1)[0]
-    if address == "sqlite":
-        from ml_platform.features.online.sqlite_values import SqliteValues
-
-        return SqliteValues(sqlite_path)
-    if scheme in ("redis", "rediss", "valkey", "valkeys", "unix"):
-        from ml_platform.features.online.valkey_values import ValkeyValues
-
-        return ValkeyValues(address)
-    if address == "dynamodb":
-        from ml_platform.features.online.dynamodb_values import DynamoDBValues
-
-        return DynamoDBValues(region)
-    unset = " The variable is not set in this process." if address.startswith("$") else ""
-    raise ConfigurationError(
-        f"ML_PLATFORM_ONLINE_STORE is {scheme!r}, which is no online store.{unset} "
-        "Use sqlite, dynamodb, or an address such as redis://host:6379/0 or rediss://host:6379/0."
-    )

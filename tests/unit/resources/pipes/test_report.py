@@ -6,7 +6,7 @@ import pytest
 
 from ml_platform.aws.job_kinds import KINDS, KindName
 from ml_platform.aws.job_lifecycle import Job
-from ml_platform.resources.pipes_report import console_url, job_metadata
+from ml_platform.resources.pipes.report import console_url, job_metadata
 from ml_platform.resources.sagemaker_prices import INDICATIVE_PRICES
 
 REGION = INDICATIVE_PRICES.region

@@ -8,7 +8,7 @@ from dagster_pipes import encode_param
 
 from ml_platform.aws.job_kinds import KINDS
 from ml_platform.core.errors import ConfigurationError
-from ml_platform.resources.pipes_messages import (
+from ml_platform.resources.pipes.messages import (
     CONTEXT_VARIABLE,
     MESSAGES_VARIABLE,
     PipesSageMakerContextInjector,

@@ -2,7 +2,7 @@
 
 The job's name follows from its inputs: a step that is retried, or a run that is launched again after a crash, finds
 the job it started and follows it, or takes over its result. Nothing is started twice. Calls to AWS are
-``aws.job_kinds``; following one job is ``pipes_watch``.
+``aws.job_kinds``; following one job is ``watch``.
 """
 
 import copy
@@ -22,10 +22,10 @@ from ml_platform.aws.job_lifecycle import Job
 from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
 from ml_platform.core.errors import MLPlatformError
 from ml_platform.core.fingerprint import fingerprint_json
-from ml_platform.resources import pipes_messages
-from ml_platform.resources.pipes_names import job_name
-from ml_platform.resources.pipes_retries import NEVER, TRANSIENT, Retries
-from ml_platform.resources.pipes_watch import Context, Watch, op_of
+from ml_platform.resources.pipes import messages
+from ml_platform.resources.pipes.names import job_name
+from ml_platform.resources.pipes.retries import NEVER, TRANSIENT, Retries
+from ml_platform.resources.pipes.watch import Context, Watch, op_of
 from ml_platform.resources.sagemaker_prices import INDICATIVE_PRICES, PriceTable
 
 # E.g. the bar in the key of a partition of two dimensions.
@@ -63,7 +63,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         forward_termination: Stop the job when the Dagster process is interrupted.
         poll_interval: Seconds between two looks at the job.
         log_grace_seconds: How long to wait, after the job has completed, for its last messages to reach the log.
-        retries: After which endings a step asks Dagster for a retry, and when: ``pipes_retries.PATIENT``, or a table
+        retries: After which endings a step asks Dagster for a retry, and when: ``retries.PATIENT``, or a table
             of your own. By default that is left to the asset's own retry policy.
         prices: For cost estimates.
         clock: Present instant.
@@ -85,8 +85,8 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         sleep: Sleep = sleep,
     ) -> None:
         self.region = region
-        self.context_injector = context_injector or pipes_messages.PipesSageMakerContextInjector()
-        self.message_reader = message_reader or pipes_messages.PipesSageMakerLogMessageReader()
+        self.context_injector = context_injector or messages.PipesSageMakerContextInjector()
+        self.message_reader = message_reader or messages.PipesSageMakerLogMessageReader()
         self.forward_termination = forward_termination
         self.poll_interval = poll_interval
         self.log_grace_seconds = log_grace_seconds
@@ -155,7 +155,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         path, partition = _what_is_made(context)
         name = params.get(kind.name_member) or job_name(path, partition, fingerprint or fingerprint_json(dict(params)))
         environment = {**params.get("Environment", {}), **session.get_bootstrap_env_vars()}
-        pipes_messages.check_environment(kind, environment)
+        messages.check_environment(kind, environment)
         tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
         tags |= {key: _TAG_FORBIDS.sub("_", value)[:256] for key, value in context.run.dagster_execution_info.items()}
         return {

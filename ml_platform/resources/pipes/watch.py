@@ -1,6 +1,6 @@
 """One run's view of one SageMaker job: start or adopt it, follow it with its log, messages and metrics, stop it.
 
-What the job is and what its ending means for the run is ``pipes_sagemaker``.
+What the job is and what its ending means for the run is ``client``.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ from ml_platform.aws import job_lifecycle
 from ml_platform.aws.job_kinds import JobKind
 from ml_platform.aws.job_lifecycle import Job
 from ml_platform.aws.job_logs import JobLogs
-from ml_platform.resources import pipes_messages
-from ml_platform.resources.pipes_report import job_metadata
+from ml_platform.resources.pipes import messages
+from ml_platform.resources.pipes.report import job_metadata
 
 if TYPE_CHECKING:
-    from ml_platform.resources.pipes_sagemaker import PipesSageMakerClient
+    from ml_platform.resources.pipes.client import PipesSageMakerClient
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
@@ -71,12 +71,12 @@ class Watch:
         self.adopted = not self._is_ours(job, request)
         how = f"adopted: it was started before and is {job.status}" if self.adopted else "started"
         self._say(f"SageMaker {self.kind.name} job {job.name} is {how}.")
-        written_to = pipes_messages.where_messages_are(job.environment)
-        if written_to and not pipes_messages.in_the_log(written_to) and written_to != session.message_reader_params:
+        written_to = messages.where_messages_are(job.environment)
+        if written_to and not messages.in_the_log(written_to) and written_to != session.message_reader_params:
             session.report_launched({"extras": {}, **written_to})  # type: ignore[typeddict-item]  # readers merge all
 
     def _take(self, line: str, session: PipesSession) -> None:
-        message = pipes_messages.pipes_message(line)
+        message = messages.pipes_message(line)
         if message is None:
             self.context.log.info(line)
             return
@@ -95,10 +95,10 @@ class Watch:
         if not self.kind.reports and not session.message_handler.received_opened_message:
             # Else Dagster warns that the container said nothing, which nobody expected it to.
             for method in ("opened", "closed"):
-                session.message_handler.handle_message(pipes_messages.message(method))
+                session.message_handler.handle_message(messages.message(method))
             return
         # CloudWatch shows a line some seconds after it was written; a job that ended may still have things to say.
-        if not pipes_messages.in_the_log(pipes_messages.where_messages_are(job.environment)):
+        if not messages.in_the_log(messages.where_messages_are(job.environment)):
             return
         waited = 0.0
         while not session.message_handler.received_closed_message and waited < self.client.log_grace_seconds:
@@ -126,7 +126,7 @@ class Watch:
 
     @staticmethod
     def _is_ours(job: Job, request: Mapping[str, Any]) -> bool:
-        variable = pipes_messages.CONTEXT_VARIABLE
+        variable = messages.CONTEXT_VARIABLE
         return bool(job.environment.get(variable) == request["Environment"][variable])
 
     def warn(self, message: str) -> None:

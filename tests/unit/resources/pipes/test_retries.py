@@ -11,7 +11,7 @@ from ml_platform.core.errors import (
     ServiceUnavailableError,
     SpotInterruptedError,
 )
-from ml_platform.resources.pipes_retries import PATIENT, TRANSIENT, Retry
+from ml_platform.resources.pipes.retries import PATIENT, TRANSIENT, Retry
 
 AWS_POLL_SECONDS = 15
 

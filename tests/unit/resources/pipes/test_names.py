@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ml_platform.resources.pipes_names import job_name
+from ml_platform.resources.pipes.names import job_name
 
 LONG = "a_very_long_asset_name_that_goes_on_and_on"
 
