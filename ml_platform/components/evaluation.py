@@ -6,6 +6,7 @@ from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import numbers, picture, rows, sentence, told
 from ml_platform.components.settings import ModelSettings
 from ml_platform.evaluation import plots
+from ml_platform.evaluation.evidence import PromotionEvidence
 from ml_platform.evaluation.explanations import Explanations
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.model_evaluator import ModelEvaluator
@@ -52,7 +53,7 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
         measured = model.gate.max_p95_latency_ms is not None
         serving = sagemaker.measure_serving(context, candidate) if measured else None
         evaluation = model_evaluator.evaluate(
-            feature_store.training_set(model.name), candidate, model.gate, model.money, serving
+            feature_store.training_set(model.name), candidate, model.gate, model.money, serving, model.slices
         )
         evidence = evaluation.evidence
         model_evaluator.manifests(model.name).write("evaluation_report", evidence)
@@ -69,6 +70,7 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
                 ),
                 **({"slices": picture(plots.slice_table(evidence.comparison))} if evidence.comparison else {}),
                 **drawn,
+                **_money_and_stability(evidence),
                 **_importance(explained),
             },
             check_results=[
@@ -97,6 +99,23 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
         )
 
     return evaluation_report
+
+
+def _money_and_stability(evidence: PromotionEvidence) -> dict[str, dg.MarkdownMetadataValue | float]:
+    """What the decisions cost, and whether the scores keep their distribution."""
+    challenger, champion = evidence.challenger, evidence.champion
+    found: dict[str, dg.MarkdownMetadataValue | float] = {}
+    if (curve := challenger.cost_curve) is not None:
+        before = champion.cost_curve if champion else None
+        found["cost_curve"] = picture(plots.costs(curve, before))
+        found["costs"] = picture(plots.cost_table(curve, before))
+        found["savings_per_1000"] = curve.savings
+    if (stability := challenger.stability) is not None:
+        found["score_stability"] = picture(plots.stability(stability))
+        found["score_psi"] = stability.holdout.psi
+    if evidence.agreement is not None:
+        found |= numbers({"rank_correlation": evidence.agreement.rank_correlation})
+    return found
 
 
 def _importance(explained: Explanations) -> dict[str, dg.MarkdownMetadataValue | dg.TableMetadataValue]:

@@ -13,6 +13,7 @@ from ml_platform.components.search_settings import Search
 from ml_platform.deployment.rollout_plan import RolloutPolicy
 from ml_platform.evaluation.gate import GatePolicy
 from ml_platform.evaluation.leakage import LeakagePolicy
+from ml_platform.evaluation.slices import PAYMENT_SLICES, SliceBy
 from ml_platform.modeling.money import MoneyParameters
 from ml_platform.monitoring.drift import DriftPolicy
 from ml_platform.monitoring.performance import PerformancePolicy
@@ -72,6 +73,10 @@ class Money(MoneyParameters, dg.Resolvable):
     """What fraud, false declines and reviews cost; see ``modeling.money.MoneyParameters``."""
 
 
+class Slice(SliceBy, dg.Resolvable):
+    """One way to cut the holdout into slices; see ``evaluation.slices.SliceBy``."""
+
+
 class Rollout(RolloutPolicy, dg.Resolvable):
     """How carefully a new model takes over; see ``deployment.rollout_plan.RolloutPolicy``."""
 
@@ -129,6 +134,10 @@ class ModelSettings(dg.Model, dg.Resolvable):
     search: Search | None = Field(default=None, description="How to look for better parameters. Unset: not at all.")
     gate: Gate = Gate()
     money: Money = Money()
+    slices: list[Slice] = Field(
+        default=[Slice(**cut.model_dump()) for cut in PAYMENT_SLICES],
+        description="Subsets of the holdout on which a candidate must hold too; those of payments unless declared.",
+    )
     policy_days: int = Field(default=7, gt=0, description="Newest landed days that a decision policy is fitted on.")
     policy_min_positives: int = Field(
         default=20, gt=0, description="Known frauds among served payments from which the policy is calibrated anew."

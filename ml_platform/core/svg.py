@@ -48,7 +48,7 @@ def two_lines(
     title: str,
     names: tuple[str, str],
     unit_square: bool = False,
-    diagonal: bool = False,
+    mark: Point | None = None,
 ) -> str:
     """Draw two lines in one frame, each with its own positions.
 
@@ -58,7 +58,7 @@ def two_lines(
         title: What it shows.
         names: Legend of both lines.
         unit_square: Whether both axes go from 0 to 1.
-        diagonal: Whether to draw the line on which value equals position.
+        mark: A point to point out.
     """
     corners = [0.0, 1.0] if unit_square else []
     return _lines(
@@ -67,7 +67,7 @@ def two_lines(
         names=names,
         positions=corners,
         values=corners,
-        diagonal=diagonal,
+        mark=mark,
     )
 
 
@@ -165,8 +165,7 @@ def _lines(
     reference: float | None = None,
     positions: Sequence[float] = (),
     values: Sequence[float] = (),
-    diagonal: bool = False,
-    height: int = HEIGHT,
+    mark: Point | None = None,
 ) -> str:
     every = [point for line in series for point in line]
     level = _finite(reference)
@@ -176,18 +175,19 @@ def _lines(
     def place(point: Point) -> tuple[int, int]:
         return (
             round(_scaled(point[0], x_range, _LEFT, WIDTH - _RIGHT)),
-            round(_scaled(point[1], y_range, height - _BOTTOM, _TOP)),
+            round(_scaled(point[1], y_range, HEIGHT - _BOTTOM, _TOP)),
         )
 
     def draw(count: int) -> str:
-        parts = [_frame(height), *_axis_labels(x_range, y_range, height, empty=not every)]
+        parts = [_frame(HEIGHT), *_axis_labels(x_range, y_range, HEIGHT, empty=not every)]
         if level:
             parts.append(_dashed((place((x_range[0], level[0])), place((x_range[1], level[0])))))
-        if diagonal:
-            parts.append(_dashed((place((x_range[0], x_range[0])), place((x_range[1], x_range[1])))))
+        if mark:
+            x, y = place(mark)
+            parts.append(f"<circle cx='{x}' cy='{y}' r='4'/>")
         for line, color in zip(series, _COLORS, strict=False):
             parts.append(_polyline([place(point) for point in _thinned(line, count)], color))
-        return _document([_text(0, 11, _short(title, _MAX_TITLE)), *_legend(names), *parts], height)
+        return _document([_text(0, 11, _short(title, _MAX_TITLE)), *_legend(names), *parts], HEIGHT)
 
     return _fitting(title, draw, min(max(map(len, series), default=0), _MAX_POINTS), least=0)
 

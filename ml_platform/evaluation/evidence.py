@@ -8,6 +8,7 @@ from ml_platform.core.verdict import Verdict
 from ml_platform.evaluation.comparison import Comparison
 from ml_platform.evaluation.leakage import LeakageReport
 from ml_platform.evaluation.report import EvaluationReport
+from ml_platform.modeling.score_stability import ScoreAgreement
 from ml_platform.modeling.serving_cost import ServingCost
 
 
@@ -24,6 +25,7 @@ class PromotionEvidence(BaseModel):
     champion: EvaluationReport | None = Field(description="The live model on the same rows; None before the first.")
     champion_version: int | None = None
     comparison: Comparison | None = Field(default=None, description="Both models row by row, with intervals.")
+    agreement: ScoreAgreement | None = Field(default=None, description="How far both models rank the rows alike.")
     leakage: LeakageReport | None = Field(default=None, description="What the leakage probes found.")
     serving: ServingCost | None = Field(default=None, description="What the candidate costs to serve.")
     policies: dict[str, str] = Field(default={}, description="Fingerprints of what judged: name to fingerprint.")

@@ -9,7 +9,9 @@ from ml_platform.core import svg
 from ml_platform.evaluation.comparison import Comparison
 from ml_platform.evaluation.report import EvaluationReport
 from ml_platform.modeling import ranking
+from ml_platform.modeling.cost_curve import CostCurve
 from ml_platform.modeling.metrics import UndefinedMetricError, average_precision, calibration_curve
+from ml_platform.modeling.score_stability import ScoreStability
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +78,40 @@ def calibration(labels: "np.ndarray", scores: "np.ndarray") -> str:
     line = (predicted.tolist(), observed.tolist())
     top = max([*line[0], *line[1], 1e-9])
     return svg.two_lines(line, ([0, top], [0, top]), title="Observed rate by score", names=("model", "perfect"))
+
+
+def costs(challenger: CostCurve, champion: CostCurve | None = None) -> str:
+    """Cost of 1,000 payments by the reviews people can do in a day, the operating point marked."""
+    second = (champion.reviews_per_day, champion.costs) if champion else ((), ())
+    return svg.two_lines(
+        (challenger.reviews_per_day, challenger.costs),
+        second,
+        title="Cost of 1,000 payments by reviews per day",
+        names=("challenger", "champion" if champion else ""),
+        mark=(challenger.reviews_per_day[challenger.chosen], challenger.cost),
+    )
+
+
+def cost_table(challenger: CostCurve, champion: CostCurve | None = None) -> str:
+    """What 1,000 payments cost, by part, at the points that people choose between, as a Markdown table."""
+    curves = {"": challenger} | ({"champion, ": champion} if champion else {})
+    rows = [f"| approve everything | {challenger.doing_nothing:.2f} | 0 | 0 | {challenger.doing_nothing:.2f} | 0 |"]
+    for prefix, curve in curves.items():
+        for position in sorted({0, curve.chosen}):
+            parts = (curve.fraud_losses[position], curve.false_declines[position], curve.reviews[position])
+            cost = curve.costs[position]
+            cells = " | ".join(f"{value:.2f}" for value in (*parts, cost, curve.doing_nothing - cost))
+            rows.append(f"| {prefix}{curve.reviews_per_day[position]:g} reviews a day | {cells} |")
+    heads = "| per 1,000 payments | fraud | false declines | reviews | cost | saved |"
+    return "\n".join([heads, "|---|---|---|---|---|---|", *rows])
+
+
+def stability(found: ScoreStability) -> str:
+    """How far each holdout day's scores lie from those of the validation days."""
+    shifts = [shift.psi for shift in found.days.values()]
+    return svg.line_chart(
+        range(len(shifts)), shifts, title="PSI of the scores by day of the holdout", reference=0.1, ends_at_zero=True
+    )
 
 
 def comparison_table(

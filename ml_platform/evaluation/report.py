@@ -3,15 +3,29 @@
 Pure. Scoring the holdout is the caller's work; judging the report is ``gate``; drawing it is ``plots``.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ml_platform.modeling.metrics import ModelMetrics, measure
+from ml_platform.evaluation.slices import SliceBy, SliceReport, measure_slices
+from ml_platform.modeling.cost_curve import CostCurve
+from ml_platform.modeling.metrics import (
+    ModelMetrics,
+    UndefinedMetricError,
+    attempt,
+    measure,
+    probabilities,
+    two_classes,
+)
+from ml_platform.modeling.money import MoneyParameters
 from ml_platform.modeling.prequential import event_days
+from ml_platform.modeling.score_stability import ScoreStability
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from numpy.typing import ArrayLike
 
@@ -26,6 +40,21 @@ class EvaluationReport(ModelMetrics):
     fingerprint: str = Field(description="Fingerprint of the artifact that was scored.")
     training_set_fingerprint: str = Field(description="Fingerprint of the training set whose holdout was scored.")
     created_at: datetime
+    cost_curve: CostCurve | None = Field(default=None, description="What its decisions cost, by reviews per day.")
+    stability: ScoreStability | None = Field(default=None, description="Its scores against the validation days'.")
+    slices: SliceReport = SliceReport()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a report holds beside its figures; what is not asked for is left out, what cannot be known says why."""
+
+    money: MoneyParameters | None = None
+    """With it, what the decisions cost."""
+    validation: "np.ndarray | None" = None
+    """Scores of the validation days, of shape (n_validation_rows,): with them, how stable the scores are."""
+    slices: Sequence[SliceBy] = ()
+    min_slice_positives: int = 20
 
 
 def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the report
@@ -39,6 +68,7 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
     created_at: datetime,
     label: str = "label",
     card: str = "customer_id",
+    asked: Asked = Asked(),
 ) -> EvaluationReport:
     """Measure a model's scores on a holdout.
 
@@ -52,6 +82,7 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
         created_at: The present instant.
         label: Column that holds the label.
         card: Column that holds what investigators look at: a card, or any other entity.
+        asked: What else to measure.
 
     Raises:
         ValueError: When the scores are not one per row, or a column is missing.
@@ -67,11 +98,50 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
         cards=holdout[card].to_numpy() if card in holdout.columns else None,
         window=(min(days), max(days)) if len(days) else None,
     )
+    more, unknown = attempt(_measurements(holdout, scores, days, asked, label, card))
     return EvaluationReport(
-        **metrics.model_dump(),
+        **metrics.model_dump(exclude={"unavailable"}),
+        **more,
+        unavailable={**metrics.unavailable, **unknown},
         model=model,
         role=role,
         fingerprint=fingerprint,
         training_set_fingerprint=training_set_fingerprint,
         created_at=created_at,
     )
+
+
+def _measurements(
+    holdout: "pd.DataFrame", scores: "ArrayLike", days: "np.ndarray", asked: Asked, label: str, card: str
+) -> dict[str, Callable[[], Any]]:
+    """What is asked for beside the figures, by its field of the report."""
+    import numpy as np
+
+    labels = holdout[label].to_numpy()
+    found: dict[str, Callable[[], Any]] = {}
+    if (money := asked.money) is not None:
+
+        def cost_curve() -> CostCurve:
+            if "amount" not in holdout.columns:
+                raise UndefinedMetricError("the rows have no amount")
+            truth, given = probabilities(labels, scores)
+            return CostCurve.measure(given, truth, holdout["amount"].to_numpy(), days, money)
+
+        found["cost_curve"] = cost_curve
+    if (validation := asked.validation) is not None:
+
+        def stability() -> ScoreStability:
+            if not len(validation) or not np.isfinite(validation).all():
+                raise UndefinedMetricError("there are no scores of validation days")
+            return ScoreStability.measure(validation, probabilities(labels, scores)[1], days)
+
+        found["stability"] = stability
+    if asked.slices:
+
+        def slices() -> SliceReport:
+            _, given = two_classes(labels, scores)
+            minimum = asked.min_slice_positives
+            return measure_slices(holdout, given, asked.slices, min_positives=minimum, label=label, card=card)
+
+        found["slices"] = slices
+    return found

@@ -5,9 +5,9 @@ turns that into ``None`` and keeps the reason, because unknown is not zero. What
 ``evaluation.gate`` and ``monitoring.performance``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import ArrayLike
+
+Value = TypeVar("Value")
 
 CARDS_PER_DAY = 100
 """How many cards investigators can look at in a day: the Handbook's k."""
@@ -56,7 +58,7 @@ def average_precision(labels: "ArrayLike", scores: "ArrayLike") -> float:
     Raises:
         UndefinedMetricError: When there are no rows, one class only, or a score that is not finite.
     """
-    truth, given = _two_classes(labels, scores)
+    truth, given = two_classes(labels, scores)
     return ranking.average_precision(truth, given)
 
 
@@ -66,7 +68,7 @@ def roc_auc(labels: "ArrayLike", scores: "ArrayLike") -> float:
     Raises:
         UndefinedMetricError: When there are no rows, one class only, or a score that is not finite.
     """
-    truth, given = _two_classes(labels, scores)
+    truth, given = two_classes(labels, scores)
     return ranking.roc_auc(truth, given)
 
 
@@ -76,7 +78,7 @@ def brier(labels: "ArrayLike", scores: "ArrayLike") -> float:
     Raises:
         UndefinedMetricError: When there are no rows or a score outside [0, 1].
     """
-    truth, given = _probabilities(labels, scores)
+    truth, given = probabilities(labels, scores)
     return float(((given - truth) ** 2).mean())
 
 
@@ -100,7 +102,7 @@ def calibration_curve(
     """
     import numpy as np
 
-    truth, given = _probabilities(labels, scores)
+    truth, given = probabilities(labels, scores)
     # Bins of equal width would put nearly all of a rare-event model's rows into the first one. Rows that tie
     # stay together, or the figure would depend on the order of the rows.
     _, position, counts = np.unique(given, return_inverse=True, return_counts=True)
@@ -163,7 +165,7 @@ def measure(
             pd.DataFrame({"day": days, "customer_id": cards, "label": np.asarray(labels), "score": np.asarray(values)})
         )
 
-    computed, unavailable = _attempt(
+    computed, unavailable = attempt(
         {
             "average_precision": lambda: average_precision(labels, scores),
             "roc_auc": lambda: roc_auc(labels, scores),
@@ -179,10 +181,11 @@ def measure(
     )
 
 
-def _attempt(metrics: dict[str, Callable[[], float]]) -> tuple[dict[str, float], dict[str, str]]:
-    computed: dict[str, float] = {}
+def attempt(measurements: Mapping[str, Callable[[], Value]]) -> tuple[dict[str, Value], dict[str, str]]:
+    """Return what could be measured, and of the rest the reason, by name."""
+    computed: dict[str, Value] = {}
     unavailable: dict[str, str] = {}
-    for name, compute in metrics.items():
+    for name, compute in measurements.items():
         try:
             computed[name] = compute()
         except UndefinedMetricError as error:
@@ -206,7 +209,12 @@ def _usable(labels: "ArrayLike", scores: "ArrayLike") -> "tuple[np.ndarray, np.n
     return truth, given
 
 
-def _two_classes(labels: "ArrayLike", scores: "ArrayLike") -> "tuple[np.ndarray, np.ndarray]":
+def two_classes(labels: "ArrayLike", scores: "ArrayLike") -> "tuple[np.ndarray, np.ndarray]":
+    """Return labels and finite scores as floats, of shape (n_rows,), with both classes among them.
+
+    Raises:
+        UndefinedMetricError: When they are not.
+    """
     truth, given = _usable(labels, scores)
     positives = int(truth.sum())
     if positives in (0, len(truth)):
@@ -214,7 +222,12 @@ def _two_classes(labels: "ArrayLike", scores: "ArrayLike") -> "tuple[np.ndarray,
     return truth, given
 
 
-def _probabilities(labels: "ArrayLike", scores: "ArrayLike") -> "tuple[np.ndarray, np.ndarray]":
+def probabilities(labels: "ArrayLike", scores: "ArrayLike") -> "tuple[np.ndarray, np.ndarray]":
+    """Return labels and scores in [0, 1] as floats, of shape (n_rows,).
+
+    Raises:
+        UndefinedMetricError: When they are not.
+    """
     truth, given = _usable(labels, scores)
     if outside := int(((given < 0) | (given > 1)).sum()):
         raise UndefinedMetricError(f"{outside} of {len(given)} scores lie outside [0, 1]")

@@ -45,7 +45,7 @@ def test_lines_of_any_numbers_are_short_and_well_formed(
     drawn(svg.line_chart(xs, ys, title=title, reference=level))
     drawn(svg.sparkline(ys, title=title, threshold=level))
     others = ([x for x, _ in second], [y for _, y in second])
-    drawn(svg.two_lines((xs, ys), others, title=title, names=(name, name), unit_square=True, diagonal=True))
+    drawn(svg.two_lines((xs, ys), others, title=title, names=(name, name), unit_square=True, mark=(0.5, 0.5)))
 
 
 @settings(max_examples=80, deadline=None)

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from ml_platform.evaluation import plots
+from ml_platform.modeling.cost_curve import CostCurve
+from ml_platform.modeling.money import MoneyParameters
+from ml_platform.modeling.score_stability import ScoreStability
 from tests.unit.evaluation.builders import a_champion, a_comparison, a_difference, a_holdout, a_report, a_slice
 
 INLINE_LIMIT = 1000
@@ -77,6 +80,40 @@ def test_the_table_shows_intervals_and_money_and_stays_inline() -> None:
     assert "| average precision | 0.6700 | 0.6700 | +0.0100 [+0.0050, +0.0150] |" in table
     assert "| cost of 1,000 payments | 410.00 | 500.00 | -90.00 [-140.00, -40.00] |" in table
     assert max(len(table), len(plots.slice_table(comparison))) < INLINE_LIMIT
+
+
+def a_curve(capacity: int = 5, seed: int = 0) -> CostCurve:
+    holdout, scores = a_holdout(seed=seed)
+    amounts = np.random.default_rng(seed).gamma(2, 4_000, len(scores))
+    days = holdout["event_time"].dt.date.to_numpy()
+    return CostCurve.measure(
+        scores, holdout["label"].to_numpy(), amounts, days, MoneyParameters(reviews_per_day=capacity)
+    )
+
+
+def test_the_cost_curve_marks_the_operating_point_beside_the_champions_line() -> None:
+    drawn = picture(plots.costs(a_curve(), a_curve(seed=1)))
+    assert "<circle" in drawn
+    assert "challenger" in drawn
+    assert drawn.count("stroke-width='2'") == 2
+    assert "champion" not in picture(plots.costs(a_curve()))
+
+
+def test_the_table_of_costs_has_its_parts_and_what_was_saved() -> None:
+    curve, champion = a_curve(), a_curve(seed=1)
+    table = plots.cost_table(curve, champion)
+    assert len(table) < INLINE_LIMIT
+    (shown,) = [line for line in table.splitlines() if line.startswith("| 5 reviews a day")]
+    fraud, declines, reviews, cost, saved = (float(cell) for cell in shown.split("|")[2:-1])
+    assert fraud + declines + reviews == pytest.approx(cost, abs=0.02)
+    assert saved == pytest.approx(curve.doing_nothing - cost, abs=0.02)
+    assert "| champion, 5 reviews a day |" in table
+
+
+def test_stability_is_drawn_by_day() -> None:
+    holdout, scores = a_holdout()
+    days = holdout["event_time"].dt.date.to_numpy()
+    assert "PSI" in picture(plots.stability(ScoreStability.measure(scores, scores, days)))
 
 
 def test_slices_are_shown_worst_first() -> None:
