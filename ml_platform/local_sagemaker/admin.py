@@ -1,8 +1,9 @@
 """The stand-in's own HTTP interface, which AWS does not have: faults to come, and the clock.
 
 ``/_stand-in/faults``: GET lists, POST adds one fault or a list of them, DELETE removes all (``/faults/<id>``: one).
-``/_stand-in/clock``: GET tells, POST ``{"advance_seconds": 600}`` skips waits, ``{"scale": 0.1}`` changes the pace,
-``{"frozen": true}`` stops it: then waits end by ``advance_seconds`` only.
+``/_stand-in/clock``: GET tells, POST ``{"advance_seconds": 600}`` skips waits (alarms and scaling have acted
+when it answers), ``{"scale": 0.1}`` changes the pace, ``{"frozen": true}`` stops it: then waits end, and periods of
+alarms go by, by ``advance_seconds`` only.
 ``/_stand-in/reset``: POST stops and forgets everything (``reset``).
 Answers are JSON; a refusal is ``{"error": "..."}``. Only programs of this machine are served, never web pages.
 """
@@ -28,20 +29,20 @@ class RefusedError(Exception):
         self.status = status
 
 
-def answer(service: Service, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+async def answer(service: Service, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
     """Answer one request below ``/_stand-in/``; never raises for what a caller sent."""
     if "origin" in headers:
         # A page of any site may send a POST to this address through its reader's browser.
         return _reply(403, {"error": "This interface is for programs, not for web pages."})
     try:
-        return _reply(200, _serve(service, method, path.removeprefix(PREFIX).split("/"), body))
+        return _reply(200, await _serve(service, method, path.removeprefix(PREFIX).split("/"), body))
     except RefusedError as error:
         return _reply(error.status, {"error": str(error)})
     except FaultError as error:
         return _reply(400, {"error": str(error)})
 
 
-def _serve(service: Service, method: str, parts: list[str], body: bytes) -> dict[str, Any]:
+async def _serve(service: Service, method: str, parts: list[str], body: bytes) -> dict[str, Any]:
     match method, parts:
         case "GET", ["faults"]:
             return {"faults": [fault.as_json() for fault in service.faults.list()], "kinds": KINDS}
@@ -55,11 +56,11 @@ def _serve(service: Service, method: str, parts: list[str], body: bytes) -> dict
         case "GET", ["clock"]:
             return _tell(service)
         case "POST", ["clock"]:
-            return _set_clock(service, _document(body))
+            return await _set_clock(service, _document(body))
     raise RefusedError(f"There is no {method} {PREFIX}{'/'.join(parts)}", 404)
 
 
-def _set_clock(service: Service, given: Any) -> dict[str, Any]:
+async def _set_clock(service: Service, given: Any) -> dict[str, Any]:
     if not isinstance(given, dict) or not given or given.keys() - {"advance_seconds", "scale", "frozen"}:
         raise RefusedError('The clock takes {"advance_seconds": seconds}, {"scale": factor}, {"frozen": true}.')
     for name, most in (("advance_seconds", MOST_SECONDS), ("scale", MOST_SCALE)):
@@ -73,7 +74,7 @@ def _set_clock(service: Service, given: Any) -> dict[str, Any]:
         stop_or_go()
     if "scale" in given:
         service.clock.rescale(given["scale"])
-    service.clock.advance(given.get("advance_seconds", 0))
+    await service.clock.pass_by(given.get("advance_seconds", 0))
     return _tell(service)
 
 

@@ -111,7 +111,7 @@ async def _administer(service: Service, method: str, path: str, headers: dict[st
     if (method, path) == ("POST", RESET) and "origin" not in headers:
         await reset.forget_everything(service)
         return Reply(200, b'{"reset": true}', {"content-type": "application/json"})
-    return admin.answer(service, method, path, headers, body)
+    return await admin.answer(service, method, path, headers, body)
 
 
 async def _send_parts(parts: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ml_platform.local_sagemaker.cloudwatch.metric_store import Metric
+from ml_platform.local_sagemaker.clock import Clock
+from ml_platform.local_sagemaker.cloudwatch.metric_store import Metric, Moment
 from ml_platform.local_sagemaker.cloudwatch.statistics import Summary
 
 NAMESPACE = "AWS/SageMaker"
@@ -28,7 +29,6 @@ class Invocation(NamedTuple):
         status: What the model's server answered; 0 when it did not.
     """
 
-    at: float
     endpoint: str
     variant: str
     config: str | None
@@ -75,38 +75,39 @@ class _Counts:
 class EndpointMetrics:
     """Invocations that are not stored yet."""
 
-    def __init__(self) -> None:
-        self._pending: list[Invocation] = []
-        self._dropped: dict[tuple[int, str, str], int] = {}
-        self._emitted: list[tuple[float, Metric, str, float]] = []
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._pending: list[tuple[float, float, Invocation]] = []
+        self._dropped: dict[tuple[Moment, str, str], int] = {}
+        self._emitted: list[tuple[float, float, Metric, str, float]] = []
 
     def drop(self, endpoint: str, variant: str, resolution: int) -> None:
         """Count a request that a shadow variant missed because it was too far behind."""
-        key = (int(time.time() * 1000) // resolution * resolution, endpoint, variant)
+        key = (Moment.of(time.time(), self._clock.position, resolution), endpoint, variant)
         self._dropped[key] = self._dropped.get(key, 0) + 1
 
     def emit(self, metric: Metric, unit: str, value: float) -> None:
         """Add a value to any metric, now."""
         if len(self._emitted) < MAX_PENDING:
-            self._emitted.append((time.time(), metric, unit, value))
+            self._emitted.append((time.time(), self._clock.position, metric, unit, value))
 
     def record(self, invocation: Invocation) -> None:
         """Count one invocation."""
         if len(self._pending) < MAX_PENDING:
-            self._pending.append(invocation)
+            self._pending.append((time.time(), self._clock.position, invocation))
 
-    def drain(self, resolution: int) -> dict[tuple[Metric, int, str], Summary]:
-        """Return and forget the sums by metric, time (a multiple of the resolution, in milliseconds) and unit."""
+    def drain(self, resolution: int) -> dict[tuple[Metric, Moment, str], Summary]:
+        """Return and forget the sums by metric, moment (in multiples of the resolution, in milliseconds) and unit."""
         if not self._pending and not self._dropped and not self._emitted:
             return {}
         emitted, self._emitted = self._emitted, []
         pending, self._pending = self._pending, []
         dropped, self._dropped = self._dropped, {}
-        counts: dict[tuple[int, str, str, str | None], _Counts] = {}
-        for one in pending:
-            at = int(one.at * 1000) // resolution * resolution
+        counts: dict[tuple[Moment, str, str, str | None], _Counts] = {}
+        for real, position, one in pending:
+            at = Moment.of(real, position, resolution)
             counts.setdefault((at, one.endpoint, one.variant, one.config), _Counts()).add(one)
-        sums: dict[tuple[Metric, int, str], Summary] = {}
+        sums: dict[tuple[Metric, Moment, str], Summary] = {}
         for (at, endpoint, variant, config), counted in counts.items():
             for name, unit, summary in counted.metrics():
                 if summary.count:
@@ -115,8 +116,8 @@ class EndpointMetrics:
         for (at, endpoint, variant), times in dropped.items():
             metric = Metric.of(OWN_NAMESPACE, "ShadowRequestsDropped", _dimensions(endpoint, variant))
             sums[metric, at, COUNTED] = _sums((1.0, times))
-        for moment, metric, unit, value in emitted:
-            at = int(moment * 1000) // resolution * resolution
+        for real, position, metric, unit, value in emitted:
+            at = Moment.of(real, position, resolution)
             sums.setdefault((metric, at, unit), Summary()).add(value)
         return sums
 

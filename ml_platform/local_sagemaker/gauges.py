@@ -1,10 +1,12 @@
 """What is measured once a minute, whether or not anybody calls: backlogs, use of processor and memory.
 
-A minute follows the service's clock, down to half a second.
+A minute follows the service's clock, down to half a second; use of processor and memory is not measured of minutes that
+a step of the clock skips.
 """
 
 import asyncio
 import logging
+from functools import partial
 
 from ml_platform.local_sagemaker.async_invocations import report_backlogs
 from ml_platform.local_sagemaker.cloudwatch.metric_store import Metric
@@ -18,14 +20,22 @@ MINUTE_SECONDS, LEAST_PAUSE = 60, 0.5
 
 async def report_gauges(service: Service) -> None:
     """Emit all gauges, for as long as the service runs."""
+    service.clock.followers.append(partial(_report_queues, service))
     while True:
         await asyncio.sleep(max(service.clock.real_seconds(MINUTE_SECONDS), LEAST_PAUSE))
+        await _report_queues(service)
         try:
-            report_backlogs(service)
             await _report_usage(service)
         except Exception:
             # One endpoint that cannot be measured must not end the measuring of all others.
             logger.exception("a round of gauges failed inside the stand-in")
+
+
+async def _report_queues(service: Service) -> None:
+    try:
+        report_backlogs(service)
+    except Exception:
+        logger.exception("measuring the queues failed inside the stand-in")
 
 
 async def _report_usage(service: Service) -> None:

@@ -162,7 +162,7 @@ def _count(
     config = fleet.plan.config if call.live.guarded else None
     count = len(variant.instances)
     monitoring_of(service).endpoints.record(
-        Invocation(time.time(), call.endpoint, variant.plan.name, config, count, status, took, overhead)
+        Invocation(call.endpoint, variant.plan.name, config, count, status, took, overhead)
     )
 
 
@@ -231,5 +231,5 @@ async def _ask_shadow(
         pass
     took = time.perf_counter() - began
     monitoring_of(service).endpoints.record(
-        Invocation(time.time(), call.endpoint, shadow.plan.name, None, len(shadow.instances), status, took, None)
+        Invocation(call.endpoint, shadow.plan.name, None, len(shadow.instances), status, took, None)
     )

@@ -17,15 +17,14 @@ KEPT = ("lock", "faults.sqlite", "resources.sqlite")
 
 async def forget_everything(service: Service) -> None:
     """Bring a service to the state of one that was started on an empty home."""
-    clock = service.clock
+    scale = service.clock.scale
     # As at the end of the service: containers get two AWS minutes to end, which may be real ones.
-    service.clock = Clock(min(clock.scale, CLOSING_SCALE))
+    service.clock = Clock(min(scale, CLOSING_SCALE))
     ending = [*service.tasks]
     for task in ending:
         task.cancel()
     await asyncio.gather(*ending, return_exceptions=True)
-    service.clock = clock
-    clock.thaw()
+    service.clock = Clock(scale)
     service.stop_requests.clear()
     service.live_metrics.clear()
     service.hosting = service.monitoring = service.notifications = service.async_invocations = None

@@ -5,6 +5,7 @@ What is recorded of it, and what happens to the endpoint after it, is ``deployme
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from ml_platform.local_sagemaker.cloudwatch.monitoring import monitoring_of
 from ml_platform.local_sagemaker.deployment_configs import Rollout
@@ -15,6 +16,7 @@ from ml_platform.local_sagemaker.model_servers import LEAST_STARTUP_SECONDS, Ser
 from ml_platform.local_sagemaker.service import Service
 
 WATCH_SECONDS = 0.05
+WATCH_STRIDE_SECONDS = 10
 # A scaled clock shortens what AWS imposes, not how long real processes take to start.
 LEAST_TIMEOUT_SECONDS = 2 * LEAST_STARTUP_SECONDS
 
@@ -140,4 +142,7 @@ async def _bake(service: Service, rollout: Rollout, report: Report) -> None:
         left = until - clock.elapsed_seconds
         if left <= 0 or not clock.scale:
             return
-        await clock.sleep(min(WATCH_SECONDS / clock.scale, left))
+        # In real time too, for states that are set by hand; and after every step of a clock that is advanced.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_SECONDS):
+                await clock.sleep(min(WATCH_STRIDE_SECONDS, left))

@@ -51,3 +51,4 @@ def sagemaker_stand_in(
     yield sagemaker_services
     sagemaker_services.faults.clear()
     sagemaker_services.clock.rescale(sagemaker_time_scale)
+    sagemaker_services.clock.thaw()

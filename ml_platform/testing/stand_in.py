@@ -209,16 +209,24 @@ class ClockControl(_Control):
     """How the waits pass that AWS imposes."""
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds of every wait under way have gone by."""
+        """Let so many seconds of every wait have gone by; alarms have changed and scaling has begun when it returns."""
         self._call("POST", "clock", {"advance_seconds": seconds})
 
     def rescale(self, scale: float) -> None:
         """Let waits pass at another pace: 1 is AWS's own, 0 skips them."""
         self._call("POST", "clock", {"scale": scale})
 
+    def freeze(self) -> None:
+        """Let time go by through ``advance`` only."""
+        self._call("POST", "clock", {"frozen": True})
+
+    def thaw(self) -> None:
+        """Let time go by again."""
+        self._call("POST", "clock", {"frozen": False})
+
 
 def _ask(port: int, method: str, path: str, document: Any = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=10)
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=60)
     try:
         connection.request(method, path, None if document is None else json.dumps(document))
         reply = connection.getresponse()

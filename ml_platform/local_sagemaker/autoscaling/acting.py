@@ -58,8 +58,8 @@ async def scale(service: Service, target: Target, asked: int, cause: str) -> Non
     request = {"EndpointName": endpoint, "DesiredWeightsAndCapacities": [change]}
     await OPERATIONS["UpdateEndpointWeightsAndCapacities"](service, request)
     now = service.clock.timestamp()
-    mark = service.clock.mark()
-    service.store.update(TARGET_KIND, target["ResourceId"], ScaledAt=now, ScaledFrom=instances, ScaledMark=mark)
+    when = {"ScaledAt": now, "ScaledMark": service.clock.mark(), "ScaledPosition": service.clock.position}
+    service.store.update(TARGET_KIND, target["ResourceId"], **when, ScaledFrom=instances)
     logger.info("%s is scaled from %d to %d instances", target["ResourceId"], instances, count)
     activity = {
         "ActivityId": str(uuid.uuid4()),

@@ -7,8 +7,8 @@ nine tenths of it; without data nothing changes. Minutes and cool-downs follow t
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ml_platform.local_sagemaker.autoscaling.acting import (
@@ -57,18 +57,23 @@ def wanted(per_instance: Sequence[float | None], instances: int, target: float, 
 
 async def track(service: Service) -> None:
     """Scale every registered variant, for as long as the service runs."""
+    service.clock.followers.append(partial(_look, service))
     while True:
         await asyncio.sleep(max(service.clock.real_seconds(PERIOD_SECONDS) / 2, LEAST_PAUSE))
-        for action in service.store.list(SCHEDULED_KIND):
-            _take_schedule(service, action)
-        for target in service.store.list(TARGET_KIND):
-            try:
-                await _scale(service, target)
-            except AwsError as error:
-                logger.warning("%s cannot be scaled now: %s", target["ResourceId"], error)
-            except Exception:
-                # One target must not end the watch over all the others.
-                logger.exception("scaling %s failed inside the stand-in", target["ResourceId"])
+        await _look(service)
+
+
+async def _look(service: Service) -> None:
+    for action in service.store.list(SCHEDULED_KIND):
+        _take_schedule(service, action)
+    for target in service.store.list(TARGET_KIND):
+        try:
+            await _scale(service, target)
+        except AwsError as error:
+            logger.warning("%s cannot be scaled now: %s", target["ResourceId"], error)
+        except Exception:
+            # One target must not end the watch over all the others.
+            logger.exception("scaling %s failed inside the stand-in", target["ResourceId"])
 
 
 def _take_schedule(service: Service, action: dict[str, Any]) -> None:
@@ -117,12 +122,14 @@ def _asked(service: Service, target: Target, instances: int) -> tuple[int, str]:
 def _last_minutes(service: Service, target: Target, tracking: dict[str, Any]) -> list[float | None]:
     monitoring = monitoring_of(service)
     period = monitoring.milliseconds(PERIOD_SECONDS)
-    end = int(time.time() * 1000) // period * period
+    position = service.clock.position
+    end = int(position * 1000) // period * period
     # What was counted before the last change was counted on another number of instances.
-    start = max(end - IN_PERIODS * period, int(target.get("ScaledAt", 0.0) * 1000) // period * period + period)
+    scaled = min(target.get("ScaledPosition", 0.0), position)
+    start = max(end - IN_PERIODS * period, int(scaled * 1000) // period * period + period)
     metric, statistic = _tracked(target, tracking)
     monitoring.flush()
-    sums = statistics(monitoring.store, metric, start, end, period)
+    sums = statistics(monitoring.store, metric, start, end, period, by="position")
     return [sums[at].value(statistic) if at in sums else None for at in range(start, end, period)]
 
 

@@ -18,13 +18,16 @@ CREATE TABLE IF NOT EXISTS metrics (
     dimensions TEXT NOT NULL,
     UNIQUE (namespace, name, dimensions)
 );
-CREATE TABLE IF NOT EXISTS points (
+CREATE TABLE IF NOT EXISTS values_at (
     metric INTEGER NOT NULL,
     at INTEGER NOT NULL,
+    position INTEGER NOT NULL,
     unit TEXT NOT NULL,
     summary TEXT NOT NULL,
-    PRIMARY KEY (metric, at, unit)
+    PRIMARY KEY (metric, at, position, unit)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS values_by_position ON values_at (metric, position);
+CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id = 0), ahead REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS alarm_history (
     id INTEGER PRIMARY KEY,
     alarm TEXT NOT NULL,
@@ -32,6 +35,13 @@ CREATE TABLE IF NOT EXISTS alarm_history (
     item TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS alarm_history_by_alarm ON alarm_history (alarm, at);
+"""
+# Before clocks could be stepped there was one time only.
+TAKE_OVER = """
+BEGIN;
+INSERT OR IGNORE INTO values_at SELECT metric, at, at, unit, summary FROM points;
+DROP TABLE points;
+COMMIT;
 """
 RETENTION_SECONDS = 15 * 86_400
 
@@ -54,12 +64,24 @@ class Metric(NamedTuple):
         return {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
 
 
+class Moment(NamedTuple):
+    """A time in milliseconds since 1970: as requests and answers tell it, and as alarms and scaling count it."""
+
+    at: int
+    position: int
+
+    @classmethod
+    def of(cls, real: float, position: float, resolution: int) -> "Moment":
+        """Return the whole period of so many milliseconds that two times, in seconds, lie in."""
+        return cls(int(real * 1000) // resolution * resolution, int(position * 1000) // resolution * resolution)
+
+
 @dataclass(frozen=True)
 class Point:
-    """Values of one metric in one unit at one time, in milliseconds since 1970."""
+    """Values of one metric in one unit at one moment."""
 
     metric: Metric
-    at: int
+    at: Moment
     unit: str
     summary: Summary
 
@@ -73,6 +95,8 @@ class MetricStore:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(SCHEMA)
+        if self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'points'").fetchone():
+            self._database.executescript(TAKE_OVER)
         self._ids: dict[Metric, int] = {}
 
     def close(self) -> None:
@@ -85,14 +109,35 @@ class MetricStore:
             for point in points:
                 self._add(point)
 
-    def read(self, metric: Metric, start: int, end: int, unit: str | None = None) -> list[tuple[int, Summary]]:
-        """Return the sums at start <= time < end (milliseconds), oldest first."""
+    @property
+    def ahead(self) -> float:
+        """By how many seconds the clock had been stepped ahead when that was last kept."""
+        row = self._database.execute("SELECT ahead FROM clock").fetchone()
+        return float(row[0]) if row else 0.0
+
+    @ahead.setter
+    def ahead(self, seconds: float) -> None:
+        self._database.execute("INSERT OR REPLACE INTO clock VALUES (0, ?)", (seconds,))
+
+    def read(
+        self, metric: Metric, start: int, end: int, unit: str | None = None, *, by: str = "at"
+    ) -> list[tuple[int, Summary]]:
+        """Return the sums at start <= time < end (milliseconds), oldest first.
+
+        Args:
+            metric: Which metric.
+            start: First time.
+            end: Time after the last.
+            unit: The only unit to look for, if not all.
+            by: Which time of a ``Moment``.
+        """
+        column = {"at": "at", "position": "position"}[by]
         identity = self._id(metric)
         if identity is None:
             return []
         rows = self._database.execute(
-            "SELECT at, summary FROM points WHERE metric = ? AND at >= ? AND at < ? AND (? IS NULL OR unit = ?) "
-            "ORDER BY at",
+            f"SELECT {column}, summary FROM values_at WHERE metric = ? AND {column} >= ? AND {column} < ? "  # noqa: S608
+            f"AND (? IS NULL OR unit = ?) ORDER BY {column}",
             (identity, start, end, unit, unit),
         )
         return [(at, _read(summary)) for at, summary in rows]
@@ -101,7 +146,7 @@ class MetricStore:
         """Return known metrics with values since a time, by id, after an id."""
         rows = self._database.execute(
             "SELECT id, namespace, name, dimensions FROM metrics WHERE id > ? AND EXISTS "
-            "(SELECT 1 FROM points WHERE metric = metrics.id AND at >= ?) ORDER BY id LIMIT ?",
+            "(SELECT 1 FROM values_at WHERE metric = metrics.id AND at >= ?) ORDER BY id LIMIT ?",
             (after, since, limit),
         )
         return [
@@ -111,7 +156,7 @@ class MetricStore:
 
     def forget(self, before: int) -> None:
         """Drop what is older than a time."""
-        self._database.execute("DELETE FROM points WHERE at < ?", (before,))
+        self._database.execute("DELETE FROM values_at WHERE at < ?", (before,))
         self._database.execute("DELETE FROM alarm_history WHERE at < ?", (before / 1000,))
 
     def remember(self, alarm: str, at: float, item: Mapping[str, Any]) -> None:
@@ -130,15 +175,15 @@ class MetricStore:
 
     def _add(self, point: Point) -> None:
         identity = self._id(point.metric) or self._insert(point.metric)
-        key = (identity, point.at, point.unit)
+        key = (identity, *point.at, point.unit)
         row = self._database.execute(
-            "SELECT summary FROM points WHERE metric = ? AND at = ? AND unit = ?", key
+            "SELECT summary FROM values_at WHERE metric = ? AND at = ? AND position = ? AND unit = ?", key
         ).fetchone()
         summary = point.summary
         if row:
             summary = _read(row[0])
             summary.merge(point.summary)
-        self._database.execute("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)", (*key, _written(summary)))
+        self._database.execute("INSERT OR REPLACE INTO values_at VALUES (?, ?, ?, ?, ?)", (*key, _written(summary)))
 
     def _id(self, metric: Metric) -> int | None:
         if metric in self._ids:

@@ -1,12 +1,12 @@
 """PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics.
 
-Time stamps and periods in these requests are real time, whatever the clock's scale: only alarms' periods are scaled.
+Time stamps and periods in these requests are real time, whatever the clock does: only alarms' periods follow it.
 """
 
 import math
 from typing import Any
 
-from ml_platform.local_sagemaker.cloudwatch.metric_store import Metric, Point
+from ml_platform.local_sagemaker.cloudwatch.metric_store import Metric, Moment, Point
 from ml_platform.local_sagemaker.cloudwatch.monitoring import Monitoring, monitoring_of
 from ml_platform.local_sagemaker.cloudwatch.operation_registry import cloudwatch_operation
 from ml_platform.local_sagemaker.cloudwatch.queries import (
@@ -40,7 +40,10 @@ async def put_metric_data(service: Service, request: Request) -> Response:
         raise not_implemented("metrics with entities (EntityMetricData)")
     monitoring = monitoring_of(service)
     now = service.clock.timestamp()
-    points = [_point(monitoring, request["Namespace"], datum, now) for datum in request.get("MetricData", [])]
+    points = [
+        _point(monitoring, request["Namespace"], datum, now, service.clock.position)
+        for datum in request.get("MetricData", [])
+    ]
     monitoring.store.add(points)
     return {}
 
@@ -133,7 +136,7 @@ def wrong_value(message: str) -> AwsError:
     return AwsError("InvalidParameterValue", message)
 
 
-def _point(monitoring: Monitoring, namespace: str, datum: dict[str, Any], now: float) -> Point:
+def _point(monitoring: Monitoring, namespace: str, datum: dict[str, Any], now: float, position: float) -> Point:
     timestamp = datum.get("Timestamp", now)
     if not now - OLDEST_SECONDS <= timestamp <= now + NEWEST_SECONDS:
         raise wrong_value(
@@ -142,7 +145,7 @@ def _point(monitoring: Monitoring, namespace: str, datum: dict[str, Any], now: f
         )
     resolution = monitoring.milliseconds(1 if datum.get("StorageResolution") == 1 else 60)
     metric = Metric.of(namespace, datum["MetricName"], datum.get("Dimensions", ()))
-    at = round(timestamp * 1000) // resolution * resolution
+    at = Moment.of(timestamp, timestamp - now + position, resolution)
     return Point(metric, at, datum.get("Unit", "None"), _summary(datum))
 
 

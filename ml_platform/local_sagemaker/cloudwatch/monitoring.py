@@ -1,7 +1,8 @@
 """The loop that stores what endpoints emitted and evaluates alarms, on the service's clock.
 
 An alarm is evaluated when one of its periods is complete. Periods are waits that AWS imposes, so they are scaled like
-every other: with a scale of 0.01, an alarm on 60 s looks at 0.6 s of values, as a bake of 600 s takes 6 s.
+every other: with a scale of 0.01, an alarm on 60 s looks at 0.6 s of values, as a bake of 600 s takes 6 s. A step of
+the clock brings all periods that lie in it to their end, one after the other.
 """
 
 import asyncio
@@ -36,7 +37,9 @@ class Monitoring:
 
     def __init__(self, service: Service) -> None:
         self.store = MetricStore(service.home / "metrics.sqlite")
-        self.endpoints = EndpointMetrics()
+        service.clock.go_on(self.store.ahead)
+        service.clock.followers.append(self._follow)
+        self.endpoints = EndpointMetrics(service.clock)
         self._service = service
         self.actions = Actions(service, self.remember)
         self._evaluated: dict[str, tuple[float, int]] = {}
@@ -105,21 +108,29 @@ class Monitoring:
             for alarm in composites:
                 self._evaluate_composite(alarm, states)
 
+    async def _follow(self) -> None:
+        """Look after a step of the clock, which a restart must not undo."""
+        self.store.ahead = self._service.clock.ahead
+        self._look()
+
     async def _run(self) -> None:
         tick = min(max(self._service.clock.real_seconds(TICK_SECONDS), SHORTEST_TICK), LONGEST_TICK)
         try:
             while True:
                 await asyncio.sleep(tick)
-                try:
-                    self.flush()
-                    self.evaluate()
-                    self._forget()
-                except Exception:
-                    # One alarm that cannot be evaluated must not end the watch over all the others.
-                    logger.exception("metrics and alarms: a round failed inside the stand-in")
+                self._look()
         finally:
             self.flush()
             self.store.close()
+
+    def _look(self) -> None:
+        try:
+            self.flush()
+            self.evaluate()
+            self._forget()
+        except Exception:
+            # One alarm that cannot be evaluated must not end the watch over all the others.
+            logger.exception("metrics and alarms: a round failed inside the stand-in")
 
     def _forget(self) -> None:
         if time.monotonic() >= self._forget_at:
@@ -128,7 +139,7 @@ class Monitoring:
 
     def _evaluate_metric(self, alarm: Alarm) -> None:
         period = self.milliseconds(alarm_period(alarm))
-        boundary = int(time.time() * 1000) // period * period
+        boundary = int(self._service.clock.position * 1000) // period * period
         # A changed alarm is evaluated at once.
         due = (alarm["AlarmConfigurationUpdatedTimestamp"], boundary)
         if self._evaluated.get(alarm["AlarmName"]) == due:
@@ -160,7 +171,7 @@ class Monitoring:
         start = boundary - period * (alarm["EvaluationPeriods"] + EXTRA_PERIODS)
         queries = alarm_queries(alarm)
         returned = next(query["Id"] for query in queries if query.get("ReturnData", True))
-        series = run(self.store, queries, start, boundary, self.milliseconds)[returned]
+        series = run(self.store, queries, start, boundary, self.milliseconds, by="position")[returned]
         return [series.get(at) for at in range(start, boundary, period)]
 
     def _evaluate_composite(self, alarm: Alarm, states: dict[str, str]) -> None:

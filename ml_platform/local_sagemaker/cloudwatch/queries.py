@@ -71,17 +71,23 @@ def label(query: Query) -> str:
 
 
 def statistics(
-    store: MetricStore, metric: Metric, start: int, end: int, period: int, unit: str | None = None
+    store: MetricStore, metric: Metric, start: int, end: int, period: int, unit: str | None = None, *, by: str = "at"
 ) -> dict[int, Summary]:
-    """Return sums of a metric by start of period. All times are in milliseconds."""
+    """Return sums of a metric by start of period. All times are in milliseconds, ``by`` tells which of a moment's."""
     sums: dict[int, Summary] = {}
-    for at, summary in store.read(metric, start, end, unit):
+    for at, summary in store.read(metric, start, end, unit, by=by):
         sums.setdefault(at // period * period, Summary()).merge(summary)
     return sums
 
 
 def run(
-    store: MetricStore, queries: Sequence[Query], start: int, end: int, real_period: Callable[[int], int]
+    store: MetricStore,
+    queries: Sequence[Query],
+    start: int,
+    end: int,
+    real_period: Callable[[int], int],
+    *,
+    by: str = "at",
 ) -> dict[str, Series]:
     """Return the time series of every query.
 
@@ -91,6 +97,7 @@ def run(
         start: First time, in milliseconds.
         end: Time after the last.
         real_period: A query's period in seconds to milliseconds on this stand-in's clock.
+        by: Which time of a ``Moment`` is meant.
 
     Raises:
         AwsError: When an expression cannot be evaluated, or the answer would be too long.
@@ -100,7 +107,7 @@ def run(
     if (end - start) / shortest * len(queries) > MAX_POINTS:
         raise invalid(f"The request asks for more than {MAX_POINTS} data points: ask for less, or longer periods.")
     times = list(range(start // shortest * shortest, end, shortest))
-    return _Run(store, queries, start, end, real_period, times).all()
+    return _Run(store, queries, (start, end, by), real_period, times).all()
 
 
 class _Run:
@@ -108,14 +115,13 @@ class _Run:
         self,
         store: MetricStore,
         queries: Sequence[Query],
-        start: int,
-        end: int,
+        span: tuple[int, int, str],
         real_period: Callable[[int], int],
         times: list[int],
     ) -> None:
         self._store = store
         self._queries = {query["Id"]: query for query in queries}
-        self._start, self._end = start, end
+        self._start, self._end, self._by = span
         self._real_period = real_period
         self._times = times
         self._known: dict[str, Series] = {}
@@ -137,7 +143,7 @@ class _Run:
         named = asked["Metric"]
         metric = Metric.of(named.get("Namespace", ""), named.get("MetricName", ""), named.get("Dimensions", ()))
         period = self._real_period(asked["Period"])
-        sums = statistics(self._store, metric, self._start, self._end, period, asked.get("Unit"))
+        sums = statistics(self._store, metric, self._start, self._end, period, asked.get("Unit"), by=self._by)
         values = {at: summary.value(asked["Stat"]) for at, summary in sums.items()}
         return {at: value for at, value in values.items() if value is not None}
 
