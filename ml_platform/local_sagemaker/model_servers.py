@@ -10,6 +10,7 @@ import json
 import logging
 import random
 import shutil
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ LEAST_STARTUP_SECONDS = 30.0
 STOP_SECONDS = 30
 IDENTITY = "process.json"
 INVOCATION_SECONDS = 60.0
+# Whoever kills a server that starts says nothing about its image; whoever does so again and again does.
+MOST_KILLED_STARTS = 3
 LONGEST_RESTART_PAUSE = 10.0
 STABLE_SECONDS = 10.0
 # Below the range that outgoing connections take their ports from.
@@ -50,6 +53,10 @@ class ServerStartError(Exception):
 
 class NotHealthyError(ServerStartError):
     """The server's process was started, but it never answered ``/ping`` with 200."""
+
+
+class KilledError(NotHealthyError):
+    """Somebody else ended the server's process before it answered ``/ping``."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class ModelServer:
 
     async def run(self) -> None:
         """Start the process and keep one running. ``started`` tells how the first start went."""
-        pause = 0.0
+        pause, killed = 0.0, 0
         loop = asyncio.get_running_loop()
         try:
             await self._extract_model()
@@ -99,9 +106,10 @@ class ModelServer:
                 try:
                     await self._start()
                 except ServerStartError as error:
-                    if not self.started.done():
+                    killed = killed + 1 if isinstance(error, KilledError) else MOST_KILLED_STARTS
+                    if not self.started.done() and killed >= MOST_KILLED_STARTS:
                         raise
-                    self._log(f"the model server cannot be started again: {error}")
+                    self._log(f"the model server did not start: {error}; it is started again")
                 else:
                     self._announce(ready=True)
                     await self._watch()
@@ -246,7 +254,8 @@ class ModelServer:
             await asyncio.wait({ended, pings}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 # Another process may have answered on a port that ours lost to it: the end decides.
-                raise NotHealthyError(f"the server process ended with exit code {ended.result()}")
+                kind = KilledError if ended.result() == 128 + signal.SIGKILL else NotHealthyError
+                raise kind(f"the server process ended with exit code {ended.result()}")
             if not pings.done():
                 await self._stop_process()
                 raise NotHealthyError("the server did not answer GET /ping with 200 in time")

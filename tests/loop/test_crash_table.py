@@ -174,7 +174,7 @@ def test_a_killed_container_fails_its_run_and_the_next_run_makes_one_new_attempt
 
 @pytest.fixture(scope="module")
 def server(world: CrashWorld) -> Row:
-    """Of each fleet that serves, old and new, one server is killed; and the only one of a transform job."""
+    """Of each fleet, also one that does not serve yet, one server is killed; and the only one of a transform job."""
 
     def kill(stages: dict[str, Stage]) -> None:
         kill_all(stages["transform"].containers())
@@ -182,8 +182,21 @@ def server(world: CrashWorld) -> Row:
         assert len(fleets) == 2
         for fleet in fleets.values():
             kill_all(next(iter(fleet.values())))
+        starting = eventually(lambda: servers(stages["creating"]), "a server starts")
+        kill_all(starting)
+        eventually(lambda: {*servers(stages["creating"])} - {*starting}, "another server starts")
 
-    return killed_at(world, "server", ("transform", "updating"), kill)
+    return killed_at(world, "server", ("transform", *ENDPOINTS), kill)
+
+
+def servers(stage: Stage) -> list[int]:
+    """Processes of all servers of the stage's endpoint."""
+    return [process for fleet in stage.fleets().values() for one in fleet.values() for process in one]
+
+
+def test_a_server_killed_before_its_endpoint_is_in_service_is_replaced_and_the_endpoint_comes_up(server: Row) -> None:
+    assert server.first["creating"] == ""
+    assert server.versions["creating"] == "1.0"
 
 
 def test_a_killed_server_costs_an_update_no_request_and_does_not_stop_it(server: Row) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -46,5 +47,9 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     offset = BASE / "model" / "offset"
     Handler.offset = float(offset.read_text()) if offset.exists() else 0.0  # type: ignore[attr-defined]
+    # A model may ask to be waited for, as a large one takes its time to load.
+    gate = BASE / "model" / "release"
+    while gate.exists() and not Path(gate.read_text()).exists():
+        time.sleep(0.05)
     port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
     ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()

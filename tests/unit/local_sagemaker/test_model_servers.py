@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -89,3 +91,33 @@ def test_two_servers_never_get_the_same_port() -> None:
     for port in ports:
         model_servers._release_port(port)
     assert not set(ports) & model_servers._reserved_ports
+
+
+def test_a_server_killed_before_it_is_ready_is_started_again_but_not_for_ever(tmp_path: Path) -> None:
+    async def next_pid(server: ModelServer, last: int | None) -> int:
+        async with asyncio.timeout(20):
+            while (pid := server.find_pid()) in (None, last) or not (tmp_path / "server" / "process.json").exists():
+                await asyncio.sleep(0.01)
+        assert pid is not None
+        return pid
+
+    async def use(server: ModelServer, lines: list[str]) -> None:
+        pid = None
+        for _ in range(model_servers.MOST_KILLED_STARTS):
+            assert not server.started.done()
+            pid = await next_pid(server, pid)
+            os.killpg(pid, signal.SIGKILL)
+        with pytest.raises(NotHealthyError, match="ended with exit code 137"):
+            await server.started
+        assert sum("it is started again" in line for line in lines) == model_servers.MOST_KILLED_STARTS - 1
+
+    serving(tmp_path, Container("hosted", {"PING_STATUS": "500"}), use)
+
+
+def test_a_server_that_ends_by_itself_before_it_is_ready_is_not_started_again(tmp_path: Path) -> None:
+    async def use(server: ModelServer, lines: list[str]) -> None:
+        with pytest.raises(NotHealthyError, match="ended with exit code 3"):
+            await server.started
+        assert lines == ["cannot load the model"]
+
+    serving(tmp_path, Container("hosted", {"EXIT_AT_START": "3"}), use)
