@@ -13,6 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
+CONNECTIONS = 32
+"""How many targets may be served at a time."""
 PLACE = re.compile(r"<([^<>]+)>")
 STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
@@ -85,7 +87,9 @@ class Targets:
     def _client(self, service: str) -> Any:
         if service not in self._clients:
             # Whoever sends tries again, and meanwhile serves the other targets.
-            config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
+            config = Config(
+                connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1}, max_pool_connections=CONNECTIONS
+            )
             self._clients[service] = Session().create_client(service, region_name=self._region, config=config)
         return self._clients[service]
 

@@ -3,8 +3,9 @@
 Emulators take no events from ``aws.*`` sources, so the stand-in reads the rules of the default bus and delivers to
 their SQS and SNS targets itself. An event is written down in one transaction with the change it tells of and forgotten
 when all who want it have it: a crash delivers one twice, as EventBridge may, but loses none. A target that is out of
-reach holds up its own events and nobody else's. What a target will never take, or not within its retry policy, goes to
-its dead-letter queue. What an event says is ``event_shapes``; which one a rule wants, ``event_patterns``.
+reach, or does not answer, holds up its own events and nobody else's. What a target will never take, or not within its
+retry policy, goes to its dead-letter queue. What an event says is ``event_shapes``; which one a rule wants,
+``event_patterns``.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,7 +26,7 @@ from botocore.session import Session
 
 from ml_platform.local_sagemaker.event_patterns import PatternError, matches
 from ml_platform.local_sagemaker.event_shapes import SHAPES, Change, changes
-from ml_platform.local_sagemaker.event_targets import Targets, UndeliverableError
+from ml_platform.local_sagemaker.event_targets import CONNECTIONS, Targets, UndeliverableError
 from ml_platform.local_sagemaker.store import Query
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ Delivery = tuple[str, str]
 class Progress:
     """How far an event has come that not all who want it have."""
 
+    wanted: set[Delivery] = field(default_factory=set)
     delivered: set[Delivery] = field(default_factory=set)
     attempts: dict[Delivery, int] = field(default_factory=dict)
 
@@ -68,6 +71,9 @@ class Events:
         self._rules = Rules(service.region)
         self._waiting: dict[str, Progress] = {}
         """The events, by name, that some of their targets have yet to get."""
+        self._sending: set[Delivery] = set()
+        """The targets that are being sent events."""
+        self._threads = ThreadPoolExecutor(CONNECTIONS, "events")
         self._outages: dict[Delivery, Outage] = {}
         service.store.watch(SHAPES.keys(), self._note)
 
@@ -103,76 +109,92 @@ class Events:
 
     async def _deliver_for_ever(self) -> None:
         pause = FIRST_PAUSE
-        while True:
-            await self._until_due()
-            try:
-                await self._deliver_all()
-                pause = FIRST_PAUSE
-            except (BotoCoreError, ClientError) as error:
-                logger.warning("events wait for the ground services: %s", error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-                self._due.set()
+        try:
+            while True:
+                await self._until_due()
+                try:
+                    await self._deliver_all()
+                    pause = FIRST_PAUSE
+                except (BotoCoreError, ClientError) as error:
+                    logger.warning("events wait for the ground services: %s", error)
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                    self._due.set()
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _until_due(self) -> None:
         """Wait for a new event, or until a target that was out of reach is to be tried again."""
-        again = min((outage.until for outage in self._outages.values()), default=None)
+        times = (outage.until for delivery, outage in self._outages.items() if delivery not in self._sending)
+        again = min(times, default=None)
         with suppress(TimeoutError):
             async with asyncio.timeout(None if again is None else max(0.0, again - time.monotonic())):
                 await self._due.wait()
         self._due.clear()
 
     async def _deliver_all(self) -> None:
-        """Offer every event once to each target that wants it and can be reached."""
-        began = time.monotonic()
-        # One after the other: a target gets the events of a resource in the order in which it changed.
-        held_up = {delivery for delivery, outage in self._outages.items() if outage.until > began}
+        """Offer every event to each target that wants it, can be reached and has nothing else to take now."""
+        now = time.monotonic()
+        down = {delivery for delivery, outage in self._outages.items() if outage.until > now}
+        errands: dict[Delivery, list[Errand]] = {}
         page = BATCH
         while rows := self._service.store.select(KIND, page):
             rules = await asyncio.to_thread(self._rules.load)
-            for row in rows:
-                if await asyncio.to_thread(self._deliver, rules, row.name, row.body, held_up):
-                    self._service.store.delete(KIND, row.name)
-                    self._waiting.pop(row.name, None)
+            # While the rules were read, the last target of some may have got them.
+            for row in (row for row in rows if self._service.store.get(KIND, row.name)):
+                for errand in self._errands(rules, row.name, row.body):
+                    if errand.delivery not in down | self._sending:
+                        errands.setdefault(errand.delivery, []).append(errand)
             page = replace(BATCH, after=(rows[-1].sort_value, rows[-1].name))
-        # Those that were due and have failed again are due later; of the others nothing waits any more.
-        self._outages = {delivery: outage for delivery, outage in self._outages.items() if outage.until > began}
+        # Of the others nothing waits any more.
+        busy = down | errands.keys() | self._sending
+        self._outages = {delivery: outage for delivery, outage in self._outages.items() if delivery in busy}
+        for delivery, waiting in errands.items():
+            self._sending.add(delivery)
+            self._service.spawn(self._run(delivery, waiting), f"events for {delivery[0]}")
 
-    def _deliver(self, rules: "list[Rule]", name: str, event: dict[str, Any], held_up: set[Delivery]) -> bool:
-        """Send an event to the targets that want it; return whether none of them has to wait for it."""
-        complete = True
-        for rule in rules:
-            try:
-                wanted = matches(rule.pattern, event)
-            except PatternError as error:
-                logger.warning("rule %s gets no events: %s", rule.arn, error)
-                continue
-            for target in rule.targets if wanted else ():
-                complete &= self._deliver_once(rule, target, name, event, held_up)
-        return complete
-
-    def _deliver_once(
-        self, rule: "Rule", target: dict[str, Any], name: str, event: dict[str, Any], held_up: set[Delivery]
-    ) -> bool:
-        """Send an event to a target that does not have it yet; return whether that is done."""
-        delivery = (rule.arn, str(target.get("Id")))
+    def _errands(self, rules: "list[Rule]", name: str, event: dict[str, Any]) -> "list[Errand]":
+        """Return what is left to do for an event, which is forgotten when that is nothing."""
+        wanted = [
+            Errand((rule.arn, str(target.get("Id"))), rule, target, name, event)
+            for rule in rules
+            if _wants(rule, event)
+            for target in rule.targets
+        ]
         progress = self._waiting.setdefault(name, Progress())
-        if delivery in progress.delivered:
-            return True
-        if delivery in held_up:
-            return False
+        progress.wanted = {errand.delivery for errand in wanted}
+        self._forget_if_done(name)
+        return [errand for errand in wanted if errand.delivery not in progress.delivered]
+
+    def _forget_if_done(self, name: str) -> None:
+        progress = self._waiting.get(name)
+        if progress is not None and progress.wanted <= progress.delivered:
+            self._service.store.delete(KIND, name)
+            del self._waiting[name]
+
+    async def _run(self, delivery: Delivery, errands: "list[Errand]") -> None:
+        """Send a target its events, one after the other: it gets those of a resource in the order of its changes."""
+        loop = asyncio.get_running_loop()
         try:
-            self._offer(rule, target, event, progress)
+            for errand in errands:
+                progress = self._waiting.get(errand.name)
+                if progress is None:
+                    # Its rule has changed meanwhile, and nobody wants it any more.
+                    continue
+                await loop.run_in_executor(
+                    self._threads, self._offer, errand.rule, errand.target, errand.event, progress
+                )
+                self._outages.pop(delivery, None)
+                progress.delivered.add(delivery)
+                self._forget_if_done(errand.name)
         except (BotoCoreError, ClientError) as error:
             last = self._outages.get(delivery)
             pause = min(2 * last.pause, LONGEST_PAUSE) if last else FIRST_PAUSE
             self._outages[delivery] = Outage(time.monotonic() + pause, pause)
-            held_up.add(delivery)
-            logger.warning("%s: events wait for target %s: %s", rule.arn, target["Arn"], error)
-            return False
-        self._outages.pop(delivery, None)
-        progress.delivered.add(delivery)
-        return True
+            logger.warning("%s: events wait for target %s: %s", delivery[0], errands[0].target["Arn"], error)
+        finally:
+            self._sending.discard(delivery)
+            self._due.set()
 
     def _offer(self, rule: "Rule", target: dict[str, Any], event: dict[str, Any], progress: Progress) -> None:
         """Send an event, or give it up; raises when it is to be tried again later."""
@@ -239,6 +261,17 @@ class Rule:
     targets: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Errand:
+    """An event that a rule's target is to get."""
+
+    delivery: Delivery
+    rule: Rule
+    target: dict[str, Any]
+    name: str
+    event: dict[str, Any]
+
+
 class Rules:
     """The enabled rules of the default event bus that may ask for SageMaker's events."""
 
@@ -267,6 +300,14 @@ class Rules:
             if not page.get("NextToken"):
                 return
             token = {"NextToken": page["NextToken"]}
+
+
+def _wants(rule: Rule, event: dict[str, Any]) -> bool:
+    try:
+        return matches(rule.pattern, event)
+    except PatternError as error:
+        logger.warning("rule %s gets no events: %s", rule.arn, error)
+        return False
 
 
 def attach(service: "Service") -> None:

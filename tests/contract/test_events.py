@@ -1,6 +1,8 @@
 """State changes reach the queues and topics of the user's own EventBridge rules."""
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -179,6 +181,39 @@ def test_a_target_out_of_reach_holds_up_no_other_and_gets_its_events_in_order_wh
         process.wait(20)
         served.close()
         lost.close()
+
+
+def test_targets_that_never_answer_delay_no_other(
+    settings: Settings,
+    images_file: Path,
+    ground_services: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind, group = "SageMaker Model Package State Change", unique("group")
+    # More than the event loop has threads of its own for, and older, so that they are asked first.
+    silent = [Mailbox(kind, ModelPackageGroupName=[group]) for _ in range(8)]
+    for box in silent:
+        box.target(Arn="arn:aws:sns:us-east-1:000000000000:silent")
+    served = Mailbox(kind, ModelPackageGroupName=[group]).target()
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        process = start_stand_in(tmp_path / "stand-in", images_file, ground_services, port := free_port())
+        sagemaker = boto3.client("sagemaker", endpoint_url=f"http://127.0.0.1:{port}", config=Config(retries={}))
+        try:
+            sagemaker.create_model_package_group(ModelPackageGroupName=group)
+            began = time.monotonic()
+            for _ in range(3):
+                sagemaker.create_model_package(ModelPackageGroupName=group)
+                assert len(served.collect(1)) == 1
+            # One of them alone waits ten seconds for an answer.
+            assert time.monotonic() - began < 9
+        finally:
+            # What still waits for an answer is not waited for.
+            process.kill()
+            process.wait(20)
+            for box in (*silent, served):
+                box.close()
 
 
 @contextmanager
