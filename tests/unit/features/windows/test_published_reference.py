@@ -81,6 +81,15 @@ def test_only_tie_rows_differ_without_the_handbooks_file_too() -> None:
     _only_ties_differ(compared)
 
 
+def test_the_same_number_of_rows_differs_whichever_of_a_pair_the_book_puts_first() -> None:
+    payments, frauds = _world()
+    features = _features(payments, _labels(payments, frauds))
+    turned = [*range(700), 701, 700, *range(702, payments.height)]
+    compared = compare_with_book(payments[turned], frauds[turned], features[turned])
+    assert compared.tie_rows == 2
+    _only_ties_differ(compared)
+
+
 def test_a_wrong_window_is_found() -> None:
     payments, frauds = _world()
     features = _features(payments, _labels(payments, frauds))
