@@ -125,7 +125,10 @@ def _measurements(
             if "amount" not in holdout.columns:
                 raise UndefinedMetricError("the rows have no amount")
             truth, given = probabilities(labels, scores)
-            return CostCurve.measure(given, truth, holdout["amount"].to_numpy(), days, money)
+            amounts = holdout["amount"].to_numpy(dtype=float)
+            if unknown := int((~np.isfinite(amounts)).sum()):
+                raise UndefinedMetricError(f"of {unknown} rows the amount is unknown")
+            return CostCurve.measure(given, truth, amounts, days, money)
 
         found["cost_curve"] = cost_curve
     if (validation := asked.validation) is not None:

@@ -73,6 +73,11 @@ class TableDeclaration(BaseModel):
         """Names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def optional_names(self) -> tuple[str, ...]:
+        """Names of those that a source may lack."""
+        return tuple(column.name for column in self.columns if column.optional)
+
 
 _TRANSACTION_ID = Column(name="transaction_id", kind="identifier", meaning="The payment.")
 _EVENT_TIME = Column(name="event_time", kind="instant", meaning="When the card was used.", aliases=("tx_datetime",))
@@ -89,6 +94,13 @@ TRANSACTIONS = TableDeclaration(
         Column(name="terminal_id", kind="identifier", meaning="Where: the card reader."),
         Column(
             name="amount", kind="amount", meaning="How much, in the currency of the source.", aliases=("tx_amount",)
+        ),
+        Column(
+            name="tenant",
+            kind="identifier",
+            meaning="Whose customer, where several share the platform: models are judged on each alone.",
+            aliases=("tenant_id", "client", "client_id"),
+            optional=True,
         ),
     ),
     key=("transaction_id",),

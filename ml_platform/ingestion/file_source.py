@@ -14,12 +14,15 @@ from ml_platform.core.clock import Clock, utc_now
 from ml_platform.core.errors import SourceDataError
 from ml_platform.ingestion.day_versions import DayVersions, versions_of_rows
 from ml_platform.ingestion.declaration import TRANSACTIONS
-from ml_platform.ingestion.schema import PARTITION_DAY, SURPLUS_FIELD, TRANSACTION_COLUMNS, parse_times
+from ml_platform.ingestion.schema import PARTITION_DAY, SURPLUS_FIELD, parse_times
 from ml_platform.ingestion.source_columns import check_mapping, resolve_columns
 from ml_platform.ingestion.source_files import SourceFiles
 
 if TYPE_CHECKING:
     import polars as pl
+
+_OPTIONAL = TRANSACTIONS.optional_names
+_REQUIRED = tuple(name for name in TRANSACTIONS.names if name not in _OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,12 @@ class FileSource:
         import polars as pl
 
         with self._readable():
-            rows = self._days(self._scan(TRANSACTION_COLUMNS, ()), "event_time", first, last)
+            rows = self._days(self._scan(_REQUIRED, _OPTIONAL), "event_time", first, last)
             newest = self.days()[1]
             ahead = [day for day in self._every_day() if self._is_ahead(day) and day > last]
             if not ahead or not first <= newest <= last:
                 return rows
-            early = self._days(self._scan(TRANSACTION_COLUMNS, ()), "event_time", ahead[0], ahead[-1])
+            early = self._days(self._scan(_REQUIRED, _OPTIONAL), "event_time", ahead[0], ahead[-1])
         return pl.concat([rows, early.with_columns(pl.lit(newest).alias(PARTITION_DAY))])
 
     def labels_known(self, first: date, last: date) -> "pl.DataFrame":
@@ -127,7 +130,8 @@ class FileSource:
             resolved = resolve_columns(found, self.columns, required, optional, f"{self.address} ({path.name})")
             ours = [pl.col(theirs).alias(ours) for ours, theirs in resolved.items()]
             frames.append(scan.select(*ours, cs.by_name(SURPLUS_FIELD, require_all=False)))
-        rows = pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
+        # A file may lack an optional column that another has.
+        rows = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
         if rows.limit(1).collect().is_empty():
             raise SourceDataError(f"{self.address} has no rows. Is the export that writes it finished?")
         return rows

@@ -70,12 +70,14 @@ class ModelEvaluator(PlatformResource):
         from ml_platform.evaluation.intervals import metric_intervals
         from ml_platform.evaluation.report import Asked, EvaluationReport, Role, evaluate
         from ml_platform.evaluation.slices import PAYMENT_SLICES
+        from ml_platform.features.offline.payment_context import with_context
         from ml_platform.features.offline.training_set import read_split
         from ml_platform.modeling.score_stability import ScoreAgreement
         from ml_platform.registry import lookup
 
         cuts = PAYMENT_SLICES if slices is None else slices
-        holdout = read_split(self.store, training_set, "holdout").to_pandas()
+        rows = read_split(self.store, training_set, "holdout")
+        holdout = with_context(self.store, training_set.spec, rows).to_pandas()
         live = lookup.live_package(self.settings.region, names.endpoint(candidate.model))
 
         def report(pipeline: "FittedPipeline", scores: "np.ndarray", role: Role, fingerprint: str) -> EvaluationReport:

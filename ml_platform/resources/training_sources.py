@@ -29,12 +29,9 @@ class TrainingSources(BaseModel):
 
 def sources_of(store: ObjectStore, spec: "TrainingSetSpec") -> TrainingSources:
     """Return what the days that a training set reads hold now."""
-    from ml_platform.features.windows.payments import FEATURE_TABLES
-    from ml_platform.features.windows.reach import first_day_read
+    from ml_platform.features.offline.payment_context import first_day_behind
 
-    # A daily look-up serves the features of the midnight before.
-    oldest = spec.days()["train"][0] - timedelta(days=1)
-    first = min(first_day_read(table, oldest) for table in FEATURE_TABLES)
+    first = first_day_behind(spec)
     # Labels of the holdout arrive until the cut-off; what becomes known after it is no part of the set.
     last = spec.as_of.date() - timedelta(days=1)
     return TrainingSources(first=first, last=last, days=landed_days(store, first, last))

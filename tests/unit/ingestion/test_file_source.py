@@ -64,8 +64,18 @@ def test_the_handbook_s_file_needs_no_mapping(handbook: Path) -> None:
         "customer_id": "600",
         "terminal_id": "3156",
         "amount": 61.16,
+        "tenant": None,
         "partition_day": date(2018, 4, 2),
     }
+
+
+def test_files_of_which_only_some_name_a_tenant_are_read_together(tmp_path: Path) -> None:
+    head, row = "transaction_id,event_time,customer_id,terminal_id,amount", "2026-01-05 09:00:00,c,x,1.5"
+    (tmp_path / "a.csv").write_text(f"{head}\n1,{row}\n")
+    (tmp_path / "b.csv").write_text(f"{head},client\n2,{row},north\n")
+    day = date(2026, 1, 5)
+    landed = split_transactions(FileSource(str(tmp_path)).transactions(day, day)).good.sort("transaction_id")
+    assert landed["tenant"].to_list() == [None, "north"]
 
 
 def test_labels_without_a_known_time_become_known_exactly_the_delay_after_the_event(handbook: Path) -> None:

@@ -42,7 +42,14 @@ def test_a_good_row_gets_the_types_of_the_table() -> None:
         "customer_id": pl.String,
         "terminal_id": pl.String,
         "amount": pl.Float64,
+        "tenant": pl.String,
     }
+
+
+def test_nobody_has_to_name_a_tenant_and_a_blank_one_is_none() -> None:
+    assert split_transactions(rows(GOOD, {})).good["tenant"].to_list() == [None]
+    named = split_transactions(rows(GOOD | {"tenant": ""}, {"tenant": " north "}, {"transaction_id": "t2"}))
+    assert named.good["tenant"].to_list() == ["north", None]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +82,7 @@ def test_a_quarantined_row_keeps_what_the_source_gave() -> None:
     split = split_transactions(rows(GOOD, {"amount": "twelve", "event_time": "soon"}))
     reason = "event_time unparsable; amount not a number"
     given = GOOD | {"amount": "twelve", "event_time": "soon"}
-    assert split.quarantined.to_dicts() == [given | {"payload": None, "reason": reason}]
+    assert split.quarantined.to_dicts() == [given | {"tenant": None, "payload": None, "reason": reason}]
 
 
 def test_reasons_are_counted_one_by_one_and_the_most_frequent_comes_first() -> None:
@@ -121,7 +128,7 @@ def test_typed_columns_obey_the_same_rules() -> None:
         }
     )
     split = split_transactions(raw)
-    assert split.good.row(0) == ("1", datetime(2026, 1, 5, 9, tzinfo=UTC), "596", "1", 1.5, DAY)
+    assert split.good.row(0) == ("1", datetime(2026, 1, 5, 9, tzinfo=UTC), "596", "1", 1.5, None, DAY)
     assert split.quarantined["reason"].to_list() == [
         "customer_id missing",
         "amount missing",
