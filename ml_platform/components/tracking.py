@@ -7,6 +7,8 @@ from ml_platform.components.metadata import link
 from ml_platform.components.settings import ModelSettings
 from ml_platform.resources.tracking import ExperimentTracking
 
+IN_MLFLOW = "mlflow_has_every_candidate"
+
 
 def build_experiment_run(
     model: ModelSettings, evaluation_report: dg.AssetsDefinition, model_package: dg.AssetsDefinition
@@ -21,6 +23,13 @@ def build_experiment_run(
         kinds={"mlflow"},
         owners=[model.owner],
         tags={"model": model.name},
+        check_specs=[
+            dg.AssetCheckSpec(
+                IN_MLFLOW,
+                asset=[model.name, "experiment_run"],
+                description="MLflow has the runs of all judged candidates. Materialize again to send what it missed.",
+            )
+        ],
         automation_condition=when_a_candidate_was_judged(evaluation_report.key),
         description="The candidate's run in MLflow, linked with the Dagster run that judged it and its package.",
     )
@@ -42,12 +51,21 @@ def build_experiment_run(
         )
         return dg.MaterializeResult(
             metadata={
-                "mlflow_run": found.run_id,
+                "mlflow_run": found.run_id or "not in MLflow yet",
                 "mlflow": dg.MetadataValue.url(found.url) if found.url.startswith("http") else link(found.url),
                 "candidate": found.candidate_fingerprint,
                 "package_version": found.package_version or "not registered",
                 "written_now": found.written,
-            }
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=IN_MLFLOW,
+                    passed=not found.waiting,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=found.problem or "no run waits",
+                    metadata={"waiting": ", ".join(name[:12] for name in found.waiting) or "none"},
+                )
+            ],
         )
 
     return experiment_run

@@ -47,7 +47,7 @@ def card_page(dossier: Dossier, version: int | None, decision: Decision | None, 
             _section("The gate's thresholds", _pairs(facts.gate)),
             _section("Where it comes from", _pairs(_provenance(dossier))),
             _section("What the evidence rests on", _pairs({**dossier.basis.definitions, **_days(dossier)})),
-            _section("Beside this page", _pairs(links)),
+            _section("Beside this page", _links(links)),
         ]
     )
     return (
@@ -158,6 +158,17 @@ def _list(items: Iterable[str]) -> str:
 
 def _pairs(pairs: dict[str, str]) -> str:
     return _table((), list(pairs.items()))
+
+
+def _links(links: dict[str, str]) -> str:
+    """Addresses that a browser opens are links, the others text."""
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{_anchor(address)}</td></tr>" for name, address in links.items())
+    return f"<table>{rows}</table>"
+
+
+def _anchor(address: str) -> str:
+    shown = escape(address)
+    return f'<a href="{shown}">{shown}</a>' if address.startswith(("https://", "http://")) else shown
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

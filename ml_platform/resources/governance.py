@@ -27,6 +27,7 @@ from ml_platform.registry.card import card_content
 from ml_platform.registry.card_page import card_page
 from ml_platform.registry.dossier import Basis, Dossier, EvidenceError
 from ml_platform.registry.sbom import dependency_list
+from ml_platform.tracking.server import run_url
 
 if TYPE_CHECKING:
     from ml_platform.modeling.artifact import Artifact
@@ -148,8 +149,13 @@ class Governance:
 
     @staticmethod
     def _links(package: ModelPackage) -> dict[str, str]:
-        wanted = (dossier.ADDRESS, DEPENDENCIES, "report_uri", "mlflow_run")
-        return {name.replace("_", " "): package.properties[name] for name in wanted if package.properties.get(name)}
+        known = package.properties
+        wanted = (dossier.ADDRESS, DEPENDENCIES, "report_uri")
+        links = {name.replace("_", " "): known[name] for name in wanted if known.get(name)}
+        if known.get("mlflow_run"):
+            address = (known.get("mlflow_server", ""), known.get("mlflow_experiment", ""), known["mlflow_run"])
+            links["MLflow run"] = run_url(*address)
+        return links
 
     def changes(self, package: ModelPackage, policies: Mapping[str, str] | None = None) -> tuple[str, ...]:
         """Return what its evidence rests on and is no longer so.
@@ -254,10 +260,11 @@ class Governance:
 
     def _record(self, act: Literal["approve", "reject"], package: ModelPackage, decision: Decision) -> ModelPackage:
         self.trail.append(act, package, by=decision.by, reason=decision.reason, at=decision.at)
-        self._renew_card(package)
+        self.renew_card(package)
         return package
 
-    def _renew_card(self, package: ModelPackage) -> None:
+    def renew_card(self, package: ModelPackage) -> None:
+        """Write the card of a package as it is now, if there is anything to write it of."""
         # Without a dossier that can be trusted there is nothing to write a card of; the decision stands all the same.
         with suppress(EvidenceError):
             self.publish_card(package)
@@ -288,7 +295,7 @@ class Governance:
     ) -> None:
         withdrawn = model_package.withdraw(self.settings.region, package.arn, by, reason)
         self.trail.append(act, withdrawn, by=by, reason=reason, at=at)
-        self._renew_card(withdrawn)
+        self.renew_card(withdrawn)
 
     def record_rollback(
         self, left: ModelPackage, set_aside: Sequence[ModelPackage], *, by: str, reason: str, at: datetime
@@ -298,7 +305,7 @@ class Governance:
         acts: list[tuple[Act, ModelPackage, str]] = [("void", package, why) for package in set_aside]
         for act, package, because in (*acts, ("rollback", left, reason)):
             self.trail.append(act, package, by=by, reason=because, at=at)
-            self._renew_card(model_package.existing(self.settings.region, package.arn))
+            self.renew_card(model_package.existing(self.settings.region, package.arn))
 
     def record_deployment(self, package: ModelPackage, *, by: str, changed: bool, at: datetime) -> None:
         """Put on record that a package is live, unless that is known and nothing ``changed``."""

@@ -51,7 +51,8 @@ def run_url(uri: str, experiment: str, run: str) -> str:
     if uri.startswith(("http://", "https://")):
         return f"{without_secrets(uri).rstrip('/')}/#/experiments/{experiment}/runs/{run}"
     if uri.startswith("arn:"):
-        return f"{uri}#/experiments/{experiment}/runs/{run}"
+        # SageMaker opens its MLflow by a link that holds for minutes, which is asked for each time.
+        return f"{uri} (experiment {experiment}, run {run})"
     return f"mlflow ui --backend-store-uri {without_secrets(uri)} (run {run})"
 
 
