@@ -7,7 +7,8 @@ nine tenths of it; without data nothing changes. Minutes and cool-downs follow t
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -65,15 +66,22 @@ async def track(service: Service) -> None:
 
 async def _look(service: Service) -> None:
     for action in service.store.list(SCHEDULED_KIND):
-        _take_schedule(service, action)
+        with _watched(action["ResourceId"]):
+            _take_schedule(service, action)
     for target in service.store.list(TARGET_KIND):
-        try:
+        with _watched(target["ResourceId"]):
             await _scale(service, target)
-        except AwsError as error:
-            logger.warning("%s cannot be scaled now: %s", target["ResourceId"], error)
-        except Exception:
-            # One target must not end the watch over all the others.
-            logger.exception("scaling %s failed inside the stand-in", target["ResourceId"])
+
+
+@contextmanager
+def _watched(resource: str) -> Iterator[None]:
+    """Let nothing that goes wrong with one variant end the watch over all the others."""
+    try:
+        yield
+    except AwsError as error:
+        logger.warning("%s cannot be scaled now: %s", resource, error)
+    except Exception:
+        logger.exception("scaling %s failed inside the stand-in", resource)
 
 
 def _take_schedule(service: Service, action: dict[str, Any]) -> None:
