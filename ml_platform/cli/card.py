@@ -19,14 +19,14 @@ def run_card(model: str, version: int | None, output: Path | None, *, as_json: b
     Raises:
         ConfigurationError: When there is no such model, version or card.
     """
-    from ml_platform.resources.governance import Governance
+    from ml_platform.resources.evidence import PackageEvidence
 
     require_model(model)
     settings = Settings.load()
     with attached(settings):
         package = package_of(settings, model, version)
         if as_json:
-            card = model_cards.describe(settings.region, Governance(settings, model).card_name(package.version))
+            card = model_cards.describe(settings.region, PackageEvidence(settings, model).card_name(package.version))
             if card is None:
                 raise _absent(package)
             out.print_json(card.content)
@@ -38,7 +38,7 @@ def run_card(model: str, version: int | None, output: Path | None, *, as_json: b
 
 
 def _page(store: ObjectStore, package: ModelPackage) -> bytes:
-    from ml_platform.resources.governance import CARD_PAGE
+    from ml_platform.resources.evidence import CARD_PAGE
 
     address = package.properties.get(CARD_PAGE)
     if address is None:

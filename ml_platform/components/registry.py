@@ -7,8 +7,8 @@ from ml_platform.components.metadata import link, numbers
 from ml_platform.components.origin import declared_by, origin_of_candidate
 from ml_platform.components.settings import ModelSettings
 from ml_platform.core.clock import utc_now
+from ml_platform.resources.evidence import CARD_PAGE, DEPENDENCIES
 from ml_platform.resources.feature_store import FeatureStore
-from ml_platform.resources.governance import CARD_PAGE, DEPENDENCIES
 from ml_platform.resources.model_evaluator import ModelEvaluator
 from ml_platform.resources.sagemaker import SageMaker
 

@@ -1,7 +1,9 @@
 """Fingerprints: stable SHA-256 hashes of the data, code and configuration behind a result."""
 
 import hashlib
+import io
 import json
+import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,3 +28,33 @@ def fingerprint_tree(root: Path, pattern: str = "*.py") -> str:
     """Return the fingerprint of all files under ``root`` that match: names and contents, not times."""
     files = sorted(path for path in root.rglob(pattern) if path.is_file())
     return fingerprint_json([(str(path.relative_to(root)), fingerprint_bytes(path.read_bytes())) for path in files])
+
+
+def fingerprint_source(root: Path) -> str:
+    """Return the fingerprint of what the Python files under ``root`` do: no comment, docstring or blank line counts."""
+    files = sorted(path for path in root.rglob("*.py") if path.is_file())
+    return fingerprint_json([(str(path.relative_to(root)), without_comments(path.read_text())) for path in files])
+
+
+def without_comments(source: str) -> str:
+    """Return Python source without comments, blank lines, and strings that stand alone, such as docstrings.
+
+    By position and not by syntax tree, whose form differs between versions of Python.
+    """
+    lines, spans = source.split("\n"), []
+    begins, held = True, None
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            spans.append((token.start, token.end))
+        elif token.type == tokenize.NEWLINE and held is not None:
+            spans.append(held)
+        # An f-string runs code.
+        alone = (
+            begins and token.type == tokenize.STRING and "f" not in token.string.partition(token.string[-1])[0].lower()
+        )
+        if token.type not in {tokenize.COMMENT, tokenize.NL}:
+            held = (token.start, token.end) if alone else None
+            begins = token.type in {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    for (row, column), (last_row, last_column) in sorted(spans, reverse=True):
+        lines[row - 1 : last_row] = [lines[row - 1][:column] + lines[last_row - 1][last_column:]]
+    return "\n".join(line.rstrip() for line in lines if line.strip())

@@ -14,7 +14,8 @@ from ml_platform.core import names
 from ml_platform.core.errors import MLPlatformError
 from ml_platform.registry import dossier, lookup, model_package
 from ml_platform.registry.dossier import Dossier, EvidenceError
-from ml_platform.resources.governance import ARTIFACT_DIGEST, Governance
+from ml_platform.resources.evidence import ARTIFACT_DIGEST
+from ml_platform.resources.governance import Governance
 from ml_platform.resources.package_dossier import build_dossier
 from ml_platform.resources.training_sources import TrainingSources
 
@@ -50,7 +51,7 @@ def register(
     """
     _require_own_evidence(evidence, candidate, declared)
     region, group = governance.settings.region, names.model_package_group(candidate.model)
-    artifact = governance.verified_artifact(candidate.artifact_uri, candidate.fingerprint)
+    artifact = governance.evidence.verified_artifact(candidate.artifact_uri, candidate.fingerprint)
     found = build_dossier(
         governance.settings,
         # A run may train with other parameters than those declared: the job knows.
@@ -59,13 +60,13 @@ def register(
         training_set,
         evidence,
         baseline=artifact.baseline,
-        basis=governance.basis(declared.policies, _sources(governance, training_set)),
+        basis=governance.evidence.basis(declared.policies, _sources(governance, training_set)),
         origin=origin,
     )
     package = lookup.find_by_fingerprint(region, group, candidate.fingerprint)
     if package is not None and _rests_on(governance, package, found):
         return _complete(governance, package, origin)
-    properties = {**governance.keep(found), ARTIFACT_DIGEST: artifact.digest, "dagster_run": origin.run_id}
+    properties = {**governance.evidence.keep(found), ARTIFACT_DIGEST: artifact.digest, "dagster_run": origin.run_id}
     if package is not None:
         package = _renew(governance, package, properties, origin)
         return _complete(governance, package, origin)
@@ -144,5 +145,5 @@ def _complete(governance: Governance, package: ModelPackage, origin: "Origin") -
         )
     if governance.settings.approve_by_gate and package.status == model_packages.PENDING:
         return governance.approve(package, by=GATE, reason="passed the promotion gate", at=origin.at)
-    governance.publish_card(package)
+    governance.evidence.publish_card(package)
     return package

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ml_platform.aws import model_packages, training_jobs
 from ml_platform.core import names
 from ml_platform.registry import model_package
-from ml_platform.resources.governance import Governance
+from ml_platform.resources.evidence import PackageEvidence
 from ml_platform.resources.platform import PlatformResource
 from ml_platform.tracking.candidate_run import CandidateRun, TrackedRun, TrackingError, track
 
@@ -114,7 +114,7 @@ class ExperimentTracking(PlatformResource):
         if any(package.properties.get(name) != value for name, value in links.items()):
             model_packages.set_properties(self.settings.region, package.arn, links)
             linked = model_package.existing(self.settings.region, package.arn)
-            Governance(self.settings, model).renew_card(linked)
+            PackageEvidence(self.settings, model).renew_card(linked)
 
 
 def _waiting_key(run: CandidateRun) -> str:

@@ -17,7 +17,7 @@ from ml_platform.registry.audit import find_breaks, find_unrecorded
 from ml_platform.registry.card import CardTooLongError
 from ml_platform.registry.dossier import EvidenceError
 from ml_platform.registry.model_package import decided
-from ml_platform.resources.governance import CARD_PAGE, DEPENDENCIES, StaleEvidenceError
+from ml_platform.resources.evidence import CARD_PAGE, DEPENDENCIES, StaleEvidenceError
 from ml_platform.resources.registration import NotPromotableError
 from tests.contract.governance_world import NOW, GovernanceWorld
 
@@ -43,7 +43,7 @@ def approve(
 
 
 def card_status(world: GovernanceWorld, package: model_packages.ModelPackage) -> str:
-    card = model_cards.describe(world.settings.region, world.governance.card_name(package.version))
+    card = model_cards.describe(world.settings.region, world.governance.evidence.card_name(package.version))
     assert card is not None
     return card.status
 
@@ -56,7 +56,7 @@ def test_a_package_comes_with_its_card_its_page_its_dependencies_and_a_stage(wor
         "Proposal",
         "PendingApproval",
     )
-    card = model_cards.describe(world.settings.region, world.governance.card_name(package.version))
+    card = model_cards.describe(world.settings.region, world.governance.evidence.card_name(package.version))
     assert card is not None
     assert card.status == "PendingReview"
     assert "90 % interval" in card.content
@@ -74,7 +74,7 @@ def test_registering_again_is_one_package_one_card_and_one_record(world: Governa
     first, again = world.register(), world.register()
     assert again.arn == first.arn
     assert acts(world) == [("register", "tina")]
-    card = model_cards.describe(world.settings.region, world.governance.card_name(first.version))
+    card = model_cards.describe(world.settings.region, world.governance.evidence.card_name(first.version))
     assert card is not None
     assert card.version == 1
 
@@ -82,7 +82,7 @@ def test_registering_again_is_one_package_one_card_and_one_record(world: Governa
 def test_another_person_approves_and_the_card_says_who(world: GovernanceWorld) -> None:
     approved = approve(world, world.register())
     assert (approved.status, approved.stage, approved.stage_status) == ("Approved", "Production", "Approved")
-    card = model_cards.describe(world.settings.region, world.governance.card_name(approved.version))
+    card = model_cards.describe(world.settings.region, world.governance.evidence.card_name(approved.version))
     assert card is not None
     assert card.status == "Approved"
     assert "Approved by rita" in card.content

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from ml_platform.components.tracking import IN_MLFLOW, build_experiment_run
 from ml_platform.core.settings import Settings
 from ml_platform.registry import lookup
-from ml_platform.resources.governance import CARD_PAGE
+from ml_platform.resources.evidence import CARD_PAGE
 from ml_platform.resources.tracking import ExperimentTracking
 from ml_platform.tracking.candidate_run import PATIENCE, TrackingError, track
 from ml_platform.tracking.server import tracking_uri
