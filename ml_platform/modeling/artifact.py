@@ -7,6 +7,7 @@
 ``calibration.json``  slope and intercept from raw score to probability
 ``threshold.json``  the score from which a row is flagged
 ``baseline.json``   profiles of features and score at the fit
+``reference.json``  what scores are explained against, for models that need it (``scikit_reasons``)
 ``manifest.json``   format version, kind of estimator, fingerprint, where the fit comes from (hyper-parameters, code,
                     library versions), SHA-256 of every other file
 ==================  =====================================================================
@@ -31,20 +32,22 @@ from ml_platform.modeling.calibration import Calibration
 from ml_platform.modeling.estimators import FILES, LIGHTGBM, SCIKIT_LEARN, file_of, load_estimator
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.schema import Signature
+from ml_platform.modeling.scikit_reasons import Reference
 
 MODEL: Final = FILES[LIGHTGBM]
 SIGNATURE: Final = "signature.json"
 CALIBRATION: Final = "calibration.json"
 THRESHOLD: Final = "threshold.json"
 BASELINE: Final = "baseline.json"
+REFERENCE: Final = "reference.json"
 MANIFEST: Final = "manifest.json"
 _BESIDE_MODEL: Final = (SIGNATURE, CALIBRATION, THRESHOLD, BASELINE)
 MEMBERS: Final = (MODEL, *_BESIDE_MODEL, MANIFEST)
 """What an artifact with a booster holds."""
-ALLOWED: Final = tuple({**dict.fromkeys(FILES.values()), **dict.fromkeys(MEMBERS)})
+ALLOWED: Final = tuple({**dict.fromkeys(FILES.values()), **dict.fromkeys((*MEMBERS, REFERENCE))})
 """What any artifact may hold."""
-FORMAT_VERSION: Final = 2
-_READ: Final = (1, FORMAT_VERSION)
+FORMAT_VERSION: Final = 3
+_READ: Final = (1, 2, FORMAT_VERSION)
 _LIBRARIES: Final = {
     LIGHTGBM: ("lightgbm", "numpy"),
     SCIKIT_LEARN: ("numpy", "scikit-learn", "scipy", "skops"),
@@ -100,13 +103,15 @@ def save_artifact(
 ) -> None:
     """Write the artifact's files; the manifest comes last, so that half an artifact never loads."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / MANIFEST).unlink(missing_ok=True)
+    for name in (MANIFEST, REFERENCE):
+        (directory / name).unlink(missing_ok=True)
     contents = {
         pipeline.estimator.file: pipeline.estimator.to_bytes(),
         SIGNATURE: _to_json(pipeline.signature),
         CALIBRATION: _to_json(pipeline.calibration),
         THRESHOLD: _to_json(Threshold(threshold=pipeline.threshold)),
         BASELINE: _to_json(baseline),
+        **({} if pipeline.reference is None else {REFERENCE: _to_json(pipeline.reference)}),
     }
     manifest = Manifest(
         format_version=FORMAT_VERSION,
@@ -129,7 +134,8 @@ def load_artifact(directory: Path) -> Artifact:
     raw_manifest = _read(directory, MANIFEST)
     manifest = _manifest(raw_manifest)
     model_file = file_of(manifest.estimator)
-    contents = {name: _read(directory, name) for name in (model_file, *_BESIDE_MODEL)}
+    told = (REFERENCE,) if REFERENCE in manifest.files else ()
+    contents = {name: _read(directory, name) for name in (model_file, *_BESIDE_MODEL, *told)}
     for name, content in contents.items():
         if manifest.files.get(name) != fingerprint_bytes(content):
             raise ArtifactError(f"{name} of the model artifact is not the file that was saved: its digest differs.")
@@ -139,7 +145,10 @@ def load_artifact(directory: Path) -> Artifact:
         estimator=load_estimator(manifest.estimator, contents[model_file], signature),
         calibration=_parse(Calibration, contents[CALIBRATION], CALIBRATION),
         threshold=_parse(Threshold, contents[THRESHOLD], THRESHOLD).threshold,
+        reference=_parse(Reference, contents[REFERENCE], REFERENCE) if told else None,
     )
+    if pipeline.reference is not None and len(pipeline.reference.values) != len(signature.features):
+        raise ArtifactError("The artifact's reference describes other features than its signature.")
     baseline = _parse(Baseline, contents[BASELINE], BASELINE)
     if baseline.features != signature.features:
         raise ArtifactError("The artifact's baseline describes other features than its signature.")
@@ -165,8 +174,9 @@ def _manifest(content: bytes) -> Manifest:
 
 def pack_archive(directory: Path, archive: Path) -> None:
     """Verify the artifact in ``directory`` and write it as ``model.tar.gz``; raises like ``load_artifact``."""
-    kind = load_artifact(directory).pipeline.estimator.kind
-    pack_files(directory, (FILES[kind], *_BESIDE_MODEL, MANIFEST), archive)
+    pipeline = load_artifact(directory).pipeline
+    told = () if pipeline.reference is None else (REFERENCE,)
+    pack_files(directory, (pipeline.estimator.file, *_BESIDE_MODEL, *told, MANIFEST), archive)
 
 
 def load_archive(archive: Path) -> Artifact:

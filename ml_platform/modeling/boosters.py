@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from ml_platform.core.errors import ArtifactError
 from ml_platform.modeling.estimators import FILES, LIGHTGBM
 from ml_platform.modeling.parameters import resolve_parameters
+from ml_platform.modeling.reasons import contributions
+from ml_platform.modeling.scikit_reasons import TREESHAP
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from ml_platform.modeling.hyperparameters import HyperParameters
     from ml_platform.modeling.schema import Signature
+    from ml_platform.modeling.scikit_reasons import Reference
     from ml_platform.modeling.training_code import TrainingRows
 
 Progress = Callable[[int, int], None]
@@ -81,6 +84,17 @@ class BoosterEstimator:
     def to_bytes(self) -> bytes:
         """Return LightGBM's text format."""
         return str(self.booster.model_to_string()).encode()
+
+    def reference(self, matrix: "np.ndarray") -> None:  # as every estimator's
+        """Nothing need be known: the counts in a booster's nodes are what TreeSHAP explains against."""
+
+    def contributions(self, matrix: "np.ndarray", reference: "Reference | None" = None) -> "np.ndarray":  # noqa: ARG002
+        """Return TreeSHAP, as LightGBM computes it."""
+        return contributions(self.booster, matrix)
+
+    def explained_by(self, reference: "Reference | None" = None) -> str:  # noqa: ARG002
+        """Return how contributions come about."""
+        return TREESHAP
 
     @classmethod
     def load(cls, content: bytes, signature: "Signature") -> Self:

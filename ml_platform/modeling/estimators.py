@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ml_platform.modeling.schema import Signature
+    from ml_platform.modeling.scikit_reasons import Reference
 
 LIGHTGBM = "lightgbm"
 SCIKIT_LEARN = "scikit-learn"
@@ -32,6 +33,15 @@ class Estimator(Protocol):
 
     def to_bytes(self) -> bytes:
         """Return the file's content: the same fit gives the same bytes."""
+
+    def reference(self, matrix: "np.ndarray") -> "Reference | None":
+        """Return what scores are explained against, learnt from training rows; None when nothing need be known."""
+
+    def contributions(self, matrix: "np.ndarray", reference: "Reference | None") -> "np.ndarray | None":
+        """Return what each feature contributes to the raw scores (see ``reasons``); None when there is no way to."""
+
+    def explained_by(self, reference: "Reference | None") -> str:
+        """Return how contributions come about, in words; empty when there is no way to."""
 
 
 FILES = {LIGHTGBM: "model.txt", SCIKIT_LEARN: "model.skops"}

@@ -59,6 +59,11 @@ def resolve_parameters(overrides: Mapping[str, Any], seed: int) -> dict[str, Any
     return PRESET | renamed | {"objective": "binary", "seed": seed}
 
 
+def canonical_name(name: str) -> str:
+    """Return LightGBM's own name of a parameter; what it does not know keeps its name."""
+    return _canonical_names().get(name, name)
+
+
 def _canonical_names() -> dict[str, str]:
     """Return LightGBM's own table of parameter names: every alias to its canonical name."""
     # Private in Python, but it only reads LGBM_DumpParamAliases of LightGBM's public C interface. Without it a

@@ -6,14 +6,15 @@ is ``training_code``.
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ml_platform.core.errors import ArtifactError
 from ml_platform.modeling.boosters import BoosterEstimator, Progress, fit_booster
 from ml_platform.modeling.calibration import DEFAULT_THRESHOLD, IDENTITY, Calibration, best_f1_threshold, fit_platt
 from ml_platform.modeling.estimators import Estimator, wrap
 from ml_platform.modeling.schema import Signature
-from ml_platform.modeling.training_code import Fit, TrainingRows, run_training_code
+from ml_platform.modeling.scikit_reasons import Reference
+from ml_platform.modeling.training_code import Explained, Fit, TrainingRows, run_training_code
 from ml_platform.modeling.weights import row_weights
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class FittedPipeline:
     estimator: Estimator
     calibration: Calibration = IDENTITY
     threshold: float = DEFAULT_THRESHOLD
+    reference: Reference | None = None
+    """What scores are explained against, where the estimator needs more than itself."""
 
     @classmethod
     def fit(
@@ -66,7 +69,11 @@ class FittedPipeline:
         weights = row_weights(train, labels, hyperparameters)
         rows = TrainingRows(signature.features, signature.values(train), labels, weights)
         run = partial(fit_booster, progress=progress) if code is None else partial(run_training_code, code)
-        bare = cls(signature, wrap(run(rows, hyperparameters), signature))
+        fitted: Any = run(rows, hyperparameters)
+        declared = fitted if isinstance(fitted, Explained) else None
+        estimator = wrap(fitted.model if declared else fitted, signature)
+        reference = declared.reference(signature.features) if declared else estimator.reference(rows.matrix)
+        bare = cls(signature, estimator, reference=reference)
         bare._require_an_answer_to_nothing()
         if validation is None or held_out is None:
             return bare
@@ -92,6 +99,11 @@ class FittedPipeline:
         if not isinstance(self.estimator, BoosterEstimator):
             raise ArtifactError(f"The model is of kind {self.estimator.kind}, which has no LightGBM booster.")
         return self.estimator.booster
+
+    @property
+    def explained_by(self) -> str:
+        """How single scores are explained, in words; empty when they cannot be."""
+        return self.estimator.explained_by(self.reference)
 
     def score(self, frame: "pd.DataFrame") -> "np.ndarray":
         """Return the probability of the label being 1 for each row: float64 of shape (n_rows,), in [0, 1].

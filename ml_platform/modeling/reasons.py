@@ -1,16 +1,15 @@
 """Reason codes: which features moved one score, and by how much.
 
-TreeSHAP (Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees"), as
-LightGBM computes it: contributions in log-odds that add up, with a base value, to the raw score. A reason code names a
-feature that raised the score; the words that a person reads come from the feature catalogue, not from here.
+For trees TreeSHAP (Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for
+trees"), as LightGBM computes it: contributions in log-odds that add up, with a base value, to the raw score. What
+scikit-learn's models contribute is ``scikit_reasons``. A reason code names a feature that raised the score; the words
+that a person reads come from the feature catalogue, not from here.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from ml_platform.core.errors import ArtifactError
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -51,11 +50,7 @@ def contributions(booster: "lgb.Booster", matrix: "np.ndarray") -> "np.ndarray":
 
 def contributions_of(pipeline: "FittedPipeline", matrix: "np.ndarray") -> "np.ndarray | None":
     """Return ``contributions`` of a pipeline's rows; None for a kind of model that gives no reasons."""
-    try:
-        booster = pipeline.booster
-    except ArtifactError:
-        return None
-    return contributions(booster, matrix)
+    return pipeline.estimator.contributions(matrix, pipeline.reference)
 
 
 def reasons(features: Sequence[str], row: "np.ndarray", *, most: int = MAX_REASONS) -> tuple[Reason, ...]:

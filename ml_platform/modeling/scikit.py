@@ -9,10 +9,12 @@ import io
 import json
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ml_platform.core.errors import ArtifactError
 from ml_platform.modeling.estimators import FILES, SCIKIT_LEARN
+from ml_platform.modeling.scikit_reasons import REPLACEMENT, Reference, ScikitReasons, by_replacement
 from ml_platform.modeling.scikit_trees import check_trees
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _TINY: Final = 1e-15
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ScikitEstimator:
     """A fitted classifier of scikit-learn, or a pipeline of scikit-learn that ends in one."""
 
@@ -64,6 +66,24 @@ class ScikitEstimator:
     def to_bytes(self) -> bytes:
         """Return the file."""
         return self.content
+
+    @cached_property
+    def _reasons(self) -> ScikitReasons:
+        return ScikitReasons(self.classifier, self.classifier.n_features_in_)
+
+    def reference(self, matrix: "np.ndarray") -> Reference | None:
+        """Return a linear model's average training row."""
+        return self._reasons.reference(matrix)
+
+    def contributions(self, matrix: "np.ndarray", reference: Reference | None) -> "np.ndarray | None":
+        """Return what each feature contributes to the raw scores; None when there is no way to."""
+        if reference is not None and reference.method == "replacement":
+            return by_replacement(matrix, reference.row(), self.raw)
+        return self._reasons.contributions(matrix, reference)
+
+    def explained_by(self, reference: Reference | None) -> str:
+        """Return how contributions come about; empty when there is no way to."""
+        return REPLACEMENT if reference is not None and reference.method == "replacement" else self._reasons.words
 
     @classmethod
     def load(cls, content: bytes, signature: "Signature") -> Self:

@@ -2,19 +2,21 @@
 
 ::
 
-    def fit(rows: TrainingRows, hyperparameters: HyperParameters) -> Booster | classifier
+    def fit(rows: TrainingRows, hyperparameters: HyperParameters) -> Booster | classifier | Explained
 
 It sees training rows only. Calibration and threshold are fitted afterwards by the platform, on days the code never
 saw; a search judges it on folds of its own. The same file runs in a training job, in a notebook and under a debugger.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isinf, isnan
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from ml_platform.core.errors import ArtifactError, ConfigurationError, MLPlatformError
 from ml_platform.core.fingerprint import fingerprint_bytes
+from ml_platform.modeling.scikit_reasons import Reference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +29,29 @@ FILE: Final = "pipeline.py"
 """Name of the file, in the model's folder and in the container's channel."""
 
 Fit = Callable[["TrainingRows", "HyperParameters"], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What training code gives back for a model that can only be explained by comparison with an ordinary row."""
+
+    model: Any
+    ordinary: "Sequence[float] | np.ndarray"
+    """Each feature's ordinary value, in the order of ``TrainingRows.features``; NaN: it is ordinarily missing."""
+
+    def reference(self, features: tuple[str, ...]) -> Reference:
+        """Return the row as an artifact keeps it.
+
+        Raises:
+            ArtifactError: When it is no row of these features.
+        """
+        values = [float(value) for value in self.ordinary]
+        if len(values) != len(features) or any(isinf(value) for value in values):
+            raise ArtifactError(
+                f"The ordinary row has {len(values)} values for {len(features)} features, or an infinite one; give one"
+                " finite value, or NaN, for each of rows.features."
+            )
+        return Reference(method="replacement", values=tuple(None if isnan(value) else value for value in values))
 
 
 @dataclass(frozen=True, slots=True)

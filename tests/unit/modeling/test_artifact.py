@@ -100,8 +100,8 @@ def test_an_absent_directory_is_an_error_in_words(tmp_path: Path) -> None:
 
 
 def test_a_later_format_asks_for_a_later_platform(saved: Path) -> None:
-    reseal(saved, format_version=3)
-    with pytest.raises(ArtifactError, match="format version 3"):
+    reseal(saved, format_version=4)
+    with pytest.raises(ArtifactError, match="format version 4"):
         load_artifact(saved)
 
 
