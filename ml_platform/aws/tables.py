@@ -56,13 +56,6 @@ class DailyTable:
         }
         return sorted(date.fromisoformat(day) for day in found)
 
-    def read_day(self, day: date, columns: Sequence[str] | None = None) -> "pl.DataFrame | None":
-        """Return one day's rows, or None when the day has no partition; only some columns, when named."""
-        try:
-            return _parse(self.store.get(names.table_partition(self.name, day)), columns)
-        except ObjectNotFoundError:
-            return None
-
     def read(self, first: date, last: date, columns: Sequence[str] | None = None) -> "pl.DataFrame":
         """Return the rows of the days from ``first`` to ``last``, both included, in day order.
 

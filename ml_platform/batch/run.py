@@ -183,11 +183,11 @@ def _reconciled(job: str, inputs: BatchInputs, answer: bytes) -> "pl.DataFrame":
     return scores
 
 
-def read_scores(store: ObjectStore, scores: BatchScores) -> "pl.DataFrame":
+def read_scores(store: ObjectStore, scores_uri: str) -> "pl.DataFrame":
     """Return the columns ``transaction_id`` and ``score``."""
     import polars as pl
 
-    return pl.read_parquet(io.BytesIO(store.get(store.key(scores.scores_uri))))
+    return pl.read_parquet(io.BytesIO(store.get(store.key(scores_uri))))
 
 
 def _ensure_model(settings: Settings, model: str, package: ModelPackage) -> str:

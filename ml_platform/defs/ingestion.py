@@ -51,6 +51,7 @@ def transactions(context: dg.AssetExecutionContext, payments_source: PaymentsSou
             "quarantined": report.quarantined,
             "quarantined_percent": quarantined_percent,
             "quarantine_reasons": dict(report.reasons),
+            "empty_days": [day.isoformat() for day in report.empty_days],
             "amount_total": report.total_amount,
         },
         check_results=[

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ml_platform.ingestion.declaration import FRAUD_LABELS, TRANSACTIONS, Column, Kind, TableDeclaration
+from ml_platform.ingestion.declaration import Column, Kind, TableDeclaration
 from ml_platform.ingestion.schema import (
     ARRIVED_AT,
     PARTITION_DAY,
@@ -53,16 +53,6 @@ class Split:
         single = self.quarantined[REASON].str.split(_SEPARATOR).explode()
         counts = single.value_counts().sort("count", REASON, descending=[True, False])
         return dict(counts.iter_rows())
-
-
-def split_transactions(raw: "pl.DataFrame", now: datetime | None = None) -> Split:
-    """Split the raw transactions of one or several days; see ``split_rows``."""
-    return split_rows(TRANSACTIONS, raw, now)
-
-
-def split_labels(raw: "pl.DataFrame", now: datetime | None = None) -> Split:
-    """Split raw labels; one transaction may have several, known at different times."""
-    return split_rows(FRAUD_LABELS, raw, now)
 
 
 def split_rows(declared: TableDeclaration, raw: "pl.DataFrame", now: datetime | None = None) -> Split:

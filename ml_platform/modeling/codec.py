@@ -23,7 +23,6 @@ from ml_platform.modeling.contract import CONTENT_TYPES, CSV, JSON, JSON_LINES
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
     from ml_platform.modeling.schema import Signature
 
@@ -78,13 +77,6 @@ def decode_matrix(body: bytes, content_type: str, signature: "Signature") -> "np
         row, column = np.argwhere(np.isinf(matrix))[0]
         raise RequestError(f"row {row + 1}: {signature.features[column]} must be finite")
     return matrix
-
-
-def decode_request(body: bytes, content_type: str, signature: "Signature") -> "pd.DataFrame":
-    """Read a request body into a frame with the signature's columns; raises like ``decode_matrix``."""
-    import pandas as pd
-
-    return pd.DataFrame(decode_matrix(body, content_type, signature), columns=list(signature.features))
 
 
 def encode_response(

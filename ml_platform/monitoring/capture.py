@@ -18,7 +18,7 @@ from ml_platform.modeling.schema import SCORE, Signature
 if TYPE_CHECKING:
     import pandas as pd
 
-SYNTHETIC_IDS = re.compile(r"smoke-test|steady-\d+")
+SYNTHETIC_IDS = re.compile(r"steady-\d+")
 """Inference ids of our own probes, whole: they are not payments and would look like drift."""
 
 KEYS = ("event_id", "inference_id", "inference_time", "variant")

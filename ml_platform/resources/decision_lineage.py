@@ -192,14 +192,13 @@ def _find(store: ObjectStore, model: str, decision_id: str, day: date | None) ->
 
 
 def _in_batches(store: ObjectStore, model: str, decision_id: str) -> Found | None:
-    import io
-
     import polars as pl
 
+    from ml_platform.batch.run import read_scores
     from ml_platform.registry import lineage
 
     for record in lineage.batches(store, model):
-        scores = pl.read_parquet(io.BytesIO(store.get(store.key(record.scores_uri))))
+        scores = read_scores(store, record.scores_uri)
         found = scores.filter(pl.col("transaction_id") == decision_id)
         if found.height:
             return Found(

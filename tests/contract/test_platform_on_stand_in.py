@@ -32,7 +32,6 @@ from ml_platform.core.errors import (
 from ml_platform.core.settings import Settings
 from ml_platform.deployment.endpoint_config import endpoint_config_request
 from ml_platform.deployment.rollout import deploy
-from ml_platform.deployment.smoke import smoke_test
 from ml_platform.modeling.artifact import Artifact, load_archive
 from ml_platform.modeling.hyperparameters import HyperParameters
 from ml_platform.registry import lookup
@@ -243,14 +242,12 @@ def test_the_endpoint_serves_the_package_and_deploying_again_changes_nothing(
 
 def test_the_endpoint_scores_like_the_offline_pipeline(platform: Platform, artifact: Artifact, endpoint: str) -> None:
     frame = pd.DataFrame(some_rows(4, 20).select(FEATURES).to_dict(as_series=False))
-    rows = frame.to_dict(orient="records")
+    rows, scorer = frame.to_dict(orient="records"), Scorer(platform.settings, endpoint)
     expected = artifact.pipeline.score(frame).tolist()
-    assert smoke_test(platform.settings, endpoint, rows, expected, 1e-9).passed
-    assert not smoke_test(platform.settings, endpoint, rows, [score + 1e-6 for score in expected], 1e-9).passed
-    score = Scorer(platform.settings, endpoint).score(rows[0], "tx-1")
-    assert score.score == pytest.approx(expected[0], abs=1e-9)
-    assert score.flagged == (expected[0] >= artifact.pipeline.threshold)
-    assert score.variant == "primary"
+    scores = [scorer.score(row, f"tx-{number}") for number, row in enumerate(rows)]
+    assert [score.score for score in scores] == pytest.approx(expected, abs=1e-9)
+    assert [score.flagged for score in scores] == [score >= artifact.pipeline.threshold for score in expected]
+    assert {score.variant for score in scores} == {"primary"}
 
 
 def test_scoring_without_an_endpoint_or_with_a_missing_feature_says_what_to_do(
@@ -270,7 +267,7 @@ def test_a_batch_scores_every_row_like_the_offline_pipeline_and_is_not_paid_twic
     )
     inputs = BatchInputs(MODEL, package, frame, FEATURES)
     scores = score_batch(platform.settings, platform.store, inputs)
-    written = read_scores(platform.store, scores)
+    written = read_scores(platform.store, scores.scores_uri)
     expected = artifact.pipeline.score(pd.DataFrame(frame.select(FEATURES).to_dict(as_series=False)))
     assert written["transaction_id"].to_list() == frame["transaction_id"].to_list()
     np.testing.assert_allclose(written["score"].to_numpy(), expected, atol=1e-9, rtol=0)

@@ -189,8 +189,7 @@ def test_a_poison_message_is_quarantined_as_it_came_and_stops_nothing(
     complete.refresh()
     report = ingest_transactions(complete, source.inbox.store, (today.date(), today.date()))
     assert (report.accepted, report.reasons) == (2, {"record unreadable": 1})
-    quarantined = DailyTable(source.inbox.store, "payments/quarantine").read_day(today.date())
-    assert quarantined is not None
+    quarantined = DailyTable(source.inbox.store, "payments/quarantine").read(today.date(), today.date())
     assert quarantined["payload"].to_list() == ["base64://4=" if poison == b"\xff\xfe" else (poison or b" ").decode()]
 
 

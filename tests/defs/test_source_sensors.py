@@ -195,8 +195,7 @@ def correct(path: Path, number: int, amount: float) -> None:
 
 
 def cards(store: ObjectStore, number: int) -> list[float]:
-    rows = DailyTable(store, "payments/card_activity").read_day(day(number))
-    assert rows is not None
+    rows = DailyTable(store, "payments/card_activity").read(day(number), day(number))
     return rows.filter(pl.col("customer_id") == "c4")["card_amount_mean_30d"].to_list()
 
 

@@ -139,7 +139,7 @@ def test_reasons_that_were_not_asked_for_are_recomputed(world: World, decided: l
 def test_a_batch_score_is_explained_too(world: World, package: ModelPackage, decided: list[Score]) -> None:
     from ml_platform.batch.run import BatchScores, read_scores
 
-    scores = read_scores(world.store, world.manifests.read("batch_scores", BatchScores))
+    scores = read_scores(world.store, world.manifests.read("batch_scores", BatchScores).scores_uri)
     identity, score = scores.row(0)
     found = explain(world.settings, MODEL, identity)
     assert (found.source, found.score, found.version) == ("batch scores", score, package.version)

@@ -11,7 +11,8 @@ import pytest
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.core.errors import ConfigurationError, MLPlatformError, SourceDataError
 from ml_platform.core.settings import Settings
-from ml_platform.ingestion.quality import split_labels, split_transactions
+from ml_platform.ingestion.declaration import FRAUD_LABELS, TRANSACTIONS
+from ml_platform.ingestion.quality import split_rows
 from ml_platform.ingestion.source import FileSource, SimulatorSource, open_source
 
 HANDBOOK = Path(__file__).parents[4] / "shared" / "data" / "handbook_transactions.parquet"
@@ -55,7 +56,7 @@ def write_csv(path: Path, text: str) -> FileSource:
 def test_the_handbook_s_file_needs_no_mapping(handbook: Path) -> None:
     source = FileSource(str(handbook))
     assert source.days() == (FIRST, LAST)
-    split = split_transactions(source.transactions(date(2018, 4, 2), LAST))
+    split = split_rows(TRANSACTIONS, source.transactions(date(2018, 4, 2), LAST))
     assert split.quarantined.is_empty()
     assert split.good["transaction_id"].to_list() == [str(number) for number in range(4, 12)]
     assert split.good.row(0, named=True) == {
@@ -74,12 +75,12 @@ def test_files_of_which_only_some_name_a_tenant_are_read_together(tmp_path: Path
     (tmp_path / "a.csv").write_text(f"{head}\n1,{row}\n")
     (tmp_path / "b.csv").write_text(f"{head},client\n2,{row},north\n")
     day = date(2026, 1, 5)
-    landed = split_transactions(FileSource(str(tmp_path)).transactions(day, day)).good.sort("transaction_id")
+    landed = split_rows(TRANSACTIONS, FileSource(str(tmp_path)).transactions(day, day)).good.sort("transaction_id")
     assert landed["tenant"].to_list() == [None, "north"]
 
 
 def test_labels_without_a_known_time_become_known_exactly_the_delay_after_the_event(handbook: Path) -> None:
-    labels = split_labels(FileSource(str(handbook)).labels_known(date(2018, 4, 9), date(2018, 4, 9))).good
+    labels = split_rows(FRAUD_LABELS, FileSource(str(handbook)).labels_known(date(2018, 4, 9), date(2018, 4, 9))).good
     assert labels["transaction_id"].to_list() == ["4", "5", "6", "7"]
     assert labels["label"].to_list() == [0, 0, 0, 1]
     assert (labels["known_time"] - labels["event_time"] == timedelta(days=7)).all()
@@ -95,7 +96,7 @@ def test_labels_with_a_known_time_belong_to_the_day_of_that_and_unlabelled_rows_
         "b,2026-01-05 11:00:00,,\n"
         "c,2026-01-05 12:00:00,1,2026-01-09 12:00:00\n",
     )
-    labels = split_labels(source.labels_known(date(2026, 1, 9), date(2026, 1, 9)))
+    labels = split_rows(FRAUD_LABELS, source.labels_known(date(2026, 1, 9), date(2026, 1, 9)))
     assert labels.good.select("transaction_id", "label").rows() == [("c", 1)]
     assert labels.quarantined.is_empty()
 
@@ -114,7 +115,7 @@ def test_csv_with_a_mapping_reads_like_parquet(handbook: Path, tmp_path: Path) -
     renamed.write_csv(tmp_path / "pay.csv")
     from_csv = FileSource(str(tmp_path / "pay.csv"), names).transactions(FIRST, LAST)
     from_parquet = FileSource(str(handbook)).transactions(FIRST, LAST)
-    assert split_transactions(from_csv).good.equals(split_transactions(from_parquet).good)
+    assert split_rows(TRANSACTIONS, from_csv).good.equals(split_rows(TRANSACTIONS, from_parquet).good)
 
 
 def test_zoned_times_are_filed_under_their_utc_day(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_a_row_with_a_stray_comma_is_quarantined_and_a_short_one_lacks_what_it_l
         "transaction_id,event_time,customer_id,terminal_id,amount\n"
         "a,2026-01-05 10:00:00,c,x,1\nb,2026-01-05 10:00:00,c,x,1,50\nc,2026-01-05 10:00:00,c,x\n",
     )
-    split = split_transactions(source.transactions(date(2026, 1, 5), date(2026, 1, 5)))
+    split = split_rows(TRANSACTIONS, source.transactions(date(2026, 1, 5), date(2026, 1, 5)))
     assert split.good["transaction_id"].to_list() == ["a"]
     assert split.quarantined["reason"].to_list() == ["more fields than columns", "amount missing"]
 
@@ -154,7 +155,7 @@ def test_null_times_of_parquet_are_filed_the_same_way(tmp_path: Path) -> None:
         pl.when(pl.col("TRANSACTION_ID") == 2).then(None).otherwise("TX_DATETIME").alias("TX_DATETIME")
     )
     frame.write_parquet(tmp_path / "holes.parquet")
-    split = split_transactions(FileSource(str(tmp_path / "holes.parquet")).transactions(FIRST, FIRST))
+    split = split_rows(TRANSACTIONS, FileSource(str(tmp_path / "holes.parquet")).transactions(FIRST, FIRST))
     assert split.reasons() == {"event_time missing": 1}
 
 
@@ -212,9 +213,9 @@ def test_the_days_of_a_file_follow_its_content(handbook: Path) -> None:
 def test_the_handbook_itself_is_all_good() -> None:
     source = FileSource(str(HANDBOOK))
     assert source.days() == (date(2018, 4, 1), date(2018, 9, 30))
-    split = split_transactions(source.transactions(date(2018, 7, 25), date(2018, 7, 31)))
+    split = split_rows(TRANSACTIONS, source.transactions(date(2018, 7, 25), date(2018, 7, 31)))
     assert (len(split.good), len(split.quarantined)) == (67_240, 0)
-    labels = split_labels(source.labels_known(date(2018, 8, 1), date(2018, 8, 7)))
+    labels = split_rows(FRAUD_LABELS, source.labels_known(date(2018, 8, 1), date(2018, 8, 7)))
     assert (len(labels.good), labels.good["label"].sum()) == (67_240, 598)
 
 
@@ -309,7 +310,7 @@ def test_a_mapping_of_unknown_names_is_refused_before_anything_is_read() -> None
 def test_the_simulator_is_a_source_of_good_rows() -> None:
     source = open_source(Settings(simulator_customers=50, simulator_terminals=500))
     days = (date(2026, 1, 10), date(2026, 1, 12))
-    assert split_transactions(source.transactions(*days)).quarantined.is_empty()
-    labels = split_labels(source.labels_known(date(2026, 1, 12), date(2026, 1, 20)))
+    assert split_rows(TRANSACTIONS, source.transactions(*days)).quarantined.is_empty()
+    labels = split_rows(FRAUD_LABELS, source.labels_known(date(2026, 1, 12), date(2026, 1, 20)))
     assert len(labels.good) > 100
     assert labels.quarantined.is_empty()

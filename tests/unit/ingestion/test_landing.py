@@ -68,7 +68,7 @@ def test_an_empty_day_inside_a_range_is_an_empty_partition_and_reported(
     report = ingest_transactions(payments, store, (MONDAY, WEDNESDAY))
     tuesday = MONDAY + timedelta(days=1)
     assert report.empty_days == (tuesday,)
-    partition = DailyTable(store, "payments/transactions").read_day(tuesday)
+    partition = DailyTable(store, "payments/transactions").read(tuesday, tuesday)
     assert partition is not None
     assert partition.equals(empty_table(TRANSACTIONS))
     assert report.days[1].address == store.uri("tables/payments/transactions/date=2026-01-06/part-0.parquet")
@@ -130,8 +130,8 @@ def test_labels_land_by_the_day_they_became_known(payments: FileSource, store: O
     assert [day.accepted for day in report.days] == [0, 0, 0, 0, 0, 0, 0, 2, 0, 2]
     assert (report.accepted, report.frauds, report.quarantined) == (4, 1, 1)
     table = DailyTable(store, "payments/fraud_labels")
-    assert table.read_day(MONDAY).equals(empty_table(FRAUD_LABELS))
-    known = table.read_day(date(2026, 1, 14))
+    assert table.read(MONDAY, MONDAY).equals(empty_table(FRAUD_LABELS))
+    known = table.read(date(2026, 1, 14), date(2026, 1, 14))
     assert known.schema == empty_table(FRAUD_LABELS).schema
     assert known.select("transaction_id", "label").rows() == [("d", 1), ("a", 0)]
 
@@ -160,7 +160,7 @@ def test_a_bad_label_is_quarantined_and_landing_again_replaces_it(store: ObjectS
     report = ingest_labels(source_of(tmp_path / "bad.csv", *lines), store, *days)
     assert report.reasons == {"label neither 0 nor 1": 1}
     quarantine = DailyTable(store, "payments/label_quarantine")
-    assert quarantine.read_day(days[0])["label"].to_list() == ["7"]
+    assert quarantine.read(days[0], days[0])["label"].to_list() == ["7"]
     ingest_labels(source_of(tmp_path / "good.csv", lines[0]), store, *days)
     assert quarantine.days() == []
 

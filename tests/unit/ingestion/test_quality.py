@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ml_platform.ingestion.quality import split_labels, split_transactions
+from ml_platform.ingestion.declaration import FRAUD_LABELS, TRANSACTIONS
+from ml_platform.ingestion.quality import split_rows
 
 DAY = date(2026, 1, 5)
 GOOD: dict[str, Any] = {
@@ -33,7 +34,7 @@ def rows(template: dict[str, Any], *changes: dict[str, Any]) -> pl.DataFrame:
 
 
 def test_a_good_row_gets_the_types_of_the_table() -> None:
-    split = split_transactions(rows(GOOD, {}))
+    split = split_rows(TRANSACTIONS, rows(GOOD, {}))
     assert split.quarantined.is_empty()
     assert split.reasons() == {}
     assert split.good.drop("partition_day").schema == {
@@ -47,8 +48,8 @@ def test_a_good_row_gets_the_types_of_the_table() -> None:
 
 
 def test_nobody_has_to_name_a_tenant_and_a_blank_one_is_none() -> None:
-    assert split_transactions(rows(GOOD, {})).good["tenant"].to_list() == [None]
-    named = split_transactions(rows(GOOD | {"tenant": ""}, {"tenant": " north "}, {"transaction_id": "t2"}))
+    assert split_rows(TRANSACTIONS, rows(GOOD, {})).good["tenant"].to_list() == [None]
+    named = split_rows(TRANSACTIONS, rows(GOOD | {"tenant": ""}, {"tenant": " north "}, {"transaction_id": "t2"}))
     assert named.good["tenant"].to_list() == ["north", None]
 
 
@@ -73,46 +74,48 @@ def test_nobody_has_to_name_a_tenant_and_a_blank_one_is_none() -> None:
     ],
 )
 def test_a_bad_row_is_quarantined_with_its_reason(change: dict[str, Any], reason: str) -> None:
-    split = split_transactions(rows(GOOD, {"transaction_id": "t0"}, change))
+    split = split_rows(TRANSACTIONS, rows(GOOD, {"transaction_id": "t0"}, change))
     assert split.good["transaction_id"].to_list() == ["t0"]
     assert split.quarantined["reason"].to_list() == [reason]
 
 
 def test_a_quarantined_row_keeps_what_the_source_gave() -> None:
-    split = split_transactions(rows(GOOD, {"amount": "twelve", "event_time": "soon"}))
+    split = split_rows(TRANSACTIONS, rows(GOOD, {"amount": "twelve", "event_time": "soon"}))
     reason = "event_time unparsable; amount not a number"
     given = GOOD | {"amount": "twelve", "event_time": "soon"}
     assert split.quarantined.to_dicts() == [given | {"tenant": None, "payload": None, "reason": reason}]
 
 
 def test_reasons_are_counted_one_by_one_and_the_most_frequent_comes_first() -> None:
-    split = split_transactions(rows(GOOD, {"amount": "-1"}, {"amount": "-2", "customer_id": ""}))
+    split = split_rows(TRANSACTIONS, rows(GOOD, {"amount": "-1"}, {"amount": "-2", "customer_id": ""}))
     assert list(split.reasons().items()) == [("amount negative", 2), ("customer_id missing", 1)]
 
 
 def test_of_repeated_ids_the_first_is_kept_also_across_days() -> None:
     next_day = {"event_time": "2026-01-06 10:00:00", "partition_day": date(2026, 1, 6)}
-    split = split_transactions(rows(GOOD, {"amount": "1"}, {"amount": "2"}, {"amount": "3"} | next_day))
+    split = split_rows(TRANSACTIONS, rows(GOOD, {"amount": "1"}, {"amount": "2"}, {"amount": "3"} | next_day))
     assert split.good["amount"].to_list() == [1.0]
     assert split.quarantined["amount"].to_list() == ["2", "3"]
     assert split.reasons() == {"transaction_id duplicate": 2}
 
 
 def test_a_bad_row_does_not_make_its_good_repetition_a_duplicate() -> None:
-    split = split_transactions(rows(GOOD, {"amount": "-1"}, {"amount": "1"}, {"amount": "-3"}))
+    split = split_rows(TRANSACTIONS, rows(GOOD, {"amount": "-1"}, {"amount": "1"}, {"amount": "-3"}))
     assert split.good["amount"].to_list() == [1.0]
     assert split.quarantined["reason"].to_list() == ["amount negative", "amount negative; transaction_id duplicate"]
 
 
 def test_repetitions_are_told_apart_among_many_ids() -> None:
     ids = ["a", "b", "a", "c", "b", "d", "a"]
-    split = split_transactions(rows(GOOD, *({"transaction_id": name, "amount": str(n)} for n, name in enumerate(ids))))
+    split = split_rows(
+        TRANSACTIONS, rows(GOOD, *({"transaction_id": name, "amount": str(n)} for n, name in enumerate(ids)))
+    )
     assert split.good["amount"].to_list() == [0.0, 1.0, 3.0, 5.0]
     assert split.quarantined["amount"].to_list() == ["2", "4", "6"]
 
 
 def test_rows_without_an_id_are_not_duplicates_of_each_other() -> None:
-    split = split_transactions(rows(GOOD, {}, {"transaction_id": None}, {"transaction_id": None}))
+    split = split_rows(TRANSACTIONS, rows(GOOD, {}, {"transaction_id": None}, {"transaction_id": None}))
     assert split.reasons() == {"transaction_id missing": 2}
 
 
@@ -127,7 +130,7 @@ def test_typed_columns_obey_the_same_rules() -> None:
             "partition_day": [DAY] * 4,
         }
     )
-    split = split_transactions(raw)
+    split = split_rows(TRANSACTIONS, raw)
     assert split.good.row(0) == ("1", datetime(2026, 1, 5, 9, tzinfo=UTC), "596", "1", 1.5, None, DAY)
     assert split.quarantined["reason"].to_list() == [
         "customer_id missing",
@@ -137,7 +140,7 @@ def test_typed_columns_obey_the_same_rules() -> None:
 
 
 def test_a_zero_amount_is_good() -> None:
-    assert split_transactions(rows(GOOD, {"amount": "0"})).quarantined.is_empty()
+    assert split_rows(TRANSACTIONS, rows(GOOD, {"amount": "0"})).quarantined.is_empty()
 
 
 @pytest.mark.parametrize(
@@ -153,14 +156,14 @@ def test_a_zero_amount_is_good() -> None:
     ],
 )
 def test_a_bad_label_is_quarantined_with_its_reason(change: dict[str, Any], reason: str) -> None:
-    split = split_labels(rows(LABEL, {"transaction_id": "t0"}, change))
+    split = split_rows(FRAUD_LABELS, rows(LABEL, {"transaction_id": "t0"}, change))
     assert split.good["transaction_id"].to_list() == ["t0"]
     assert split.quarantined["reason"].to_list() == [reason]
 
 
 def test_a_transaction_may_have_several_labels_but_only_one_at_a_time() -> None:
     correction = {"known_time": "2026-01-09 11:00:00", "label": "0"}
-    split = split_labels(rows(LABEL, {}, correction, {"label": "0"}))
+    split = split_rows(FRAUD_LABELS, rows(LABEL, {}, correction, {"label": "0"}))
     assert split.good["label"].to_list() == [1, 0]
     assert split.reasons() == {"transaction_id duplicate": 1}
     known = split.good["known_time"]

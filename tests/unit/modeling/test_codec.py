@@ -14,7 +14,6 @@ from ml_platform.modeling.codec import (
     RequestError,
     UnsupportedContentTypeError,
     decode_matrix,
-    decode_request,
     decode_response,
     encode_csv,
     encode_instances,
@@ -68,13 +67,6 @@ def test_responses_carry_every_score_to_the_bit(content_type: str, scores: np.nd
 def test_a_row_of_one_missing_value_is_a_row() -> None:
     one = Signature(features=("a",))
     assert np.isnan(decode_matrix(encode_csv(np.array([[np.nan]])), CSV, one)).tolist() == [[True]]
-
-
-def test_a_frame_has_the_signatures_columns() -> None:
-    frame = decode_request(b"1,2\n3,\n", CSV, SIGNATURE)
-    assert list(frame.columns) == ["b", "a"]
-    assert frame["b"].tolist() == [1.0, 3.0]
-    assert math.isnan(frame["a"][1])
 
 
 @pytest.mark.parametrize(

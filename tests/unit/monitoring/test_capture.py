@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_platform.deployment import smoke
 from ml_platform.modeling import codec
 from ml_platform.modeling.contract import CSV, JSON
 from ml_platform.monitoring.capture import answers_to_one_payment, parse
@@ -129,7 +128,7 @@ def test_every_line_is_a_row_a_reject_or_a_probe() -> None:
     lines = (
         [json.dumps(a_record())] * 3
         + ["{"] * 2
-        + [json.dumps(a_record(**metadata(inferenceId="smoke-test")))]
+        + [json.dumps(a_record(**metadata(inferenceId="steady-1")))]
         + ["", " "]
     )
     batch = parse(lines, SIGNATURE)
@@ -142,14 +141,15 @@ def test_no_traffic_is_an_empty_frame_with_the_columns_of_traffic() -> None:
     assert len(empty) == 0
 
 
-@pytest.mark.parametrize("probe", ["smoke-test", "steady-17"])
-def test_a_probe_of_an_earlier_model_is_still_a_probe(probe: str) -> None:
-    record = with_side("endpointInput", data='{"instances": [{"another_feature": 1}]}') | metadata(inferenceId=probe)
+def test_a_probe_of_an_earlier_model_is_still_a_probe() -> None:
+    record = with_side("endpointInput", data='{"instances": [{"another_feature": 1}]}') | metadata(
+        inferenceId="steady-17"
+    )
     batch = parse([json.dumps(record)], SIGNATURE)
     assert (batch.synthetic, batch.rejected) == (1, ())
 
 
-@pytest.mark.parametrize("payment", ["smoke-tested", "steady-eddie", "my-smoke-test"])
+@pytest.mark.parametrize("payment", ["steady-eddie", "my-steady-1", "steady-1-again"])
 def test_a_payment_that_is_named_like_a_probe_is_a_payment(payment: str) -> None:
     assert len(parse([json.dumps(a_record(**metadata(inferenceId=payment)))], SIGNATURE).frame) == 1
 
@@ -247,7 +247,7 @@ def test_no_line_is_lost_and_none_stops_the_others_whatever_is_in_it(lines: list
     assert all(reason and len(reason) < 250 for reason in batch.rejected)
 
 
-@pytest.mark.parametrize("probe", [smoke.INFERENCE_ID, "steady-0", "steady-99"])
+@pytest.mark.parametrize("probe", ["steady-0", "steady-99"])
 def test_our_own_probes_are_no_payments(probe: str) -> None:
     batch = parse([json.dumps(a_record(**metadata(inferenceId=probe)))], SIGNATURE)
     assert (len(batch.frame), batch.rejected, batch.synthetic) == (0, (), 1)
