@@ -75,12 +75,12 @@ def test_a_registry_read_again_is_not_taken_for_the_one_before(world: World) -> 
 
 def test_feature_views_declare_exactly_the_columns_of_their_tables(world: World) -> None:
     views = {view.name: view for view in feature_store(world.settings).list_feature_views()}
+    last = world.end.date() - timedelta(days=1)
     for table, view, features in (
         (CARD_ACTIVITY, "card_activity", CARD_FEATURES),
         (TERMINAL_RISK, "terminal_risk", TERMINAL_FEATURES),
     ):
-        frame = DailyTable(world.store, table).read_day(world.end.date() - timedelta(days=1))
-        assert frame is not None
+        frame = DailyTable(world.store, table).read(last, last)
         assert tuple(field.name for field in views[view].features) == features
         assert frame.columns == ["transaction_id", *views[view].join_keys, "event_time", "created_time", *features]
         assert views[view].batch_source.path == table
