@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ml_platform.core import svg
 from ml_platform.evaluation.comparison import Comparison
-from ml_platform.evaluation.report import EvaluationReport
+from ml_platform.evaluation.report import RECALL_POINTS, EvaluationReport
 from ml_platform.modeling import ranking
 from ml_platform.modeling.cost_curve import CostCurve
 from ml_platform.modeling.metrics import UndefinedMetricError, average_precision, calibration_curve
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Curve = tuple[list[float], list[float]]
 
 HISTOGRAM_BINS = 10
-RECALL_POINTS = 41
 SHOWN = (
     ("average_precision", "average precision"),
     ("roc_auc", "ROC AUC"),
@@ -145,21 +144,13 @@ def slice_table(comparison: Comparison, most: int = 8) -> str:
 
 
 def _recall_curve(labels: "np.ndarray", scores: "np.ndarray") -> tuple[Curve, str]:
-    """Precision at evenly spaced recalls, and the area below as text.
-
-    Evenly spaced, because nearly all thresholds of a rare-event model lie at high recall: points taken evenly from
-    the curve would leave its interesting part out.
-    """
-    import numpy as np
-
+    """Precision at evenly spaced recalls, and the area below as text."""
     try:
         area = f"{average_precision(labels, scores):.3f}"
     except UndefinedMetricError:
         return ([], []), "unknown"
-    precision, recall = ranking.precision_recall(labels, scores)
-    wanted = np.linspace(0, 1, RECALL_POINTS)
-    reached = np.minimum(np.searchsorted(recall, wanted - 1e-12), len(recall) - 1)
-    return (wanted.tolist(), precision[reached].tolist()), area
+    recall, precision = ranking.precision_at_recalls(labels, scores, RECALL_POINTS)
+    return (recall.tolist(), precision.tolist()), area
 
 
 def _shown(value: float | None) -> str:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from ml_platform.evaluation.slices import SliceBy, SliceReport, measure_slices
+from ml_platform.modeling import ranking
 from ml_platform.modeling.cost_curve import CostCurve
 from ml_platform.modeling.metrics import (
     ModelMetrics,
     UndefinedMetricError,
     attempt,
+    calibration_curve,
     measure,
     probabilities,
     two_classes,
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 Role = Literal["challenger", "champion"]
+RECALL_POINTS = 41
+_TOLD = ("cost_curve", "stability", "slices")
+"""Measurements whose absence is told; a curve is absent for the reason of its figure."""
 
 
 class EvaluationReport(ModelMetrics):
@@ -43,6 +48,10 @@ class EvaluationReport(ModelMetrics):
     cost_curve: CostCurve | None = Field(default=None, description="What its decisions cost, by reviews per day.")
     stability: ScoreStability | None = Field(default=None, description="Its scores against the validation days'.")
     slices: SliceReport = SliceReport()
+    precision_by_recall: tuple[tuple[float, float], ...] = ()
+    observed_by_score: tuple[tuple[float, float], ...] = Field(
+        default=(), description="Rate of positives by mean score, over bins of equal mass."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
     return EvaluationReport(
         **metrics.model_dump(exclude={"unavailable"}),
         **more,
-        unavailable={**metrics.unavailable, **unknown},
+        unavailable={**metrics.unavailable, **{name: why for name, why in unknown.items() if name in _TOLD}},
         model=model,
         role=role,
         fingerprint=fingerprint,
@@ -114,11 +123,16 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
 def _measurements(
     holdout: "pd.DataFrame", scores: "ArrayLike", days: "np.ndarray", asked: Asked, label: str, card: str
 ) -> dict[str, Callable[[], Any]]:
-    """What is asked for beside the figures, by its field of the report."""
+    """Curves, and what is asked for, by their fields of the report."""
     import numpy as np
 
     labels = holdout[label].to_numpy()
-    found: dict[str, Callable[[], Any]] = {}
+    found: dict[str, Callable[[], Any]] = {
+        "precision_by_recall": lambda: _points(
+            *ranking.precision_at_recalls(*two_classes(labels, scores), RECALL_POINTS)
+        ),
+        "observed_by_score": lambda: _points(*calibration_curve(labels, scores)[:2]),
+    }
     if (money := asked.money) is not None:
 
         def cost_curve() -> CostCurve:
@@ -148,3 +162,7 @@ def _measurements(
 
         found["slices"] = slices
     return found
+
+
+def _points(xs: "np.ndarray", ys: "np.ndarray") -> tuple[tuple[float, float], ...]:
+    return tuple(zip(xs.round(5).tolist(), ys.round(5).tolist(), strict=True))

@@ -34,6 +34,20 @@ def precision_recall(labels: "np.ndarray", scores: "np.ndarray") -> "tuple[np.nd
     return hits / alerts, hits / hits[-1]
 
 
+def precision_at_recalls(labels: "np.ndarray", scores: "np.ndarray", points: int) -> "tuple[np.ndarray, np.ndarray]":
+    """Return evenly spaced recalls from 0 to 1, and the precision at which each is reached.
+
+    Evenly spaced, because nearly all thresholds of a rare-event model lie at high recall: points taken evenly from
+    the curve would leave its interesting part out.
+    """
+    import numpy as np
+
+    precision, recall = precision_recall(labels, scores)
+    wanted = np.linspace(0, 1, points)
+    reached = np.minimum(np.searchsorted(recall, wanted - 1e-12), len(recall) - 1)
+    return wanted, precision[reached]
+
+
 def _cumulated(labels: "np.ndarray", scores: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
     """Return positives and rows at or above each distinct score, highest first."""
     import numpy as np

@@ -155,7 +155,10 @@ def _by_slice(facts: CardFacts) -> list[dict[str, Any]]:
 
 
 def _slice(found: SliceFigure) -> dict[str, Any]:
-    support = f"{found.positives} positives in {found.rows} rows; difference {interval(found.low, found.high)}"
+    support = (
+        f"{interval(found.recall_low, found.recall_high)}; {found.positives} positives in {found.rows} rows; "
+        f"difference {interval(found.low, found.high)}"
+    )
     return _number(found.name, found.recall, support)
 
 

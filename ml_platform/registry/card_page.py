@@ -4,23 +4,43 @@ Everything that came from outside is escaped. The same card in SageMaker's schem
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 
+from ml_platform.modeling.cost_curve import CostCurve
 from ml_platform.registry.approval import Decision
 from ml_platform.registry.card import interval
-from ml_platform.registry.dossier import Dossier, FeatureFacts, Figure, SliceFigure, SplitFacts
+from ml_platform.registry.card_findings import findings
+from ml_platform.registry.card_plots import (
+    STYLE,
+    calibration_chart,
+    cost_chart,
+    interval_bar,
+    recall_chart,
+    stability_chart,
+)
+from ml_platform.registry.dossier import CardFacts, Dossier, FeatureFacts, Figure, SliceFigure, SplitFacts
 
 _STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}
+body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}
 h1{margin-bottom:0}h2{margin-top:2rem;border-bottom:1px solid #ddd}table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.25rem .75rem .25rem 0;vertical-align:top;overflow-wrap:anywhere}
-th{color:#555;font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.decision{padding:.75rem 1rem;background:#f3f6fa;border-left:4px solid #3367a8}
+th,td{text-align:left;padding:.25rem 0;vertical-align:top}td:last-child{overflow-wrap:anywhere}
+tr+tr td{border-top:1px solid #8883}
+th{color:#555;font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;padding-left:.75rem}
+td.n{white-space:nowrap}
+.decision{padding:.75rem 1rem;background:#f3f6fa;border-left:4px solid #3367a8}.decision p{margin:.25rem 0}
 @media(prefers-color-scheme:dark){body{background:#161616;color:#e8e8e8}h2{border-color:#444}th{color:#aaa}
 .decision{background:#1f2937}}
 """
 # Nothing may be loaded or run, whatever a name in the data contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A cell that is a picture of ours, and no text to escape."""
+
+    markup: str
 
 
 def card_page(dossier: Dossier, version: int | None, decision: Decision | None, links: dict[str, str]) -> str:
@@ -34,15 +54,16 @@ def card_page(dossier: Dossier, version: int | None, decision: Decision | None, 
     """
     facts = dossier.facts
     title = f"{facts.model}, version {version}" if version else facts.model
-    decided = decision.in_words() if decision else "Nobody has decided about this version yet."
     body = "\n".join(
         [
             f"<h1>{escape(title)}</h1><p>{escape(facts.purpose)} Owner: {escape(facts.owner)}.</p>",
-            f'<p class="decision">{escape(decided)}</p>',
-            _section("What it replaces, and why", _paragraph(_replaces(dossier))),
+            _verdict(dossier, decision),
+            _section("Why", _list(findings(facts))),
+            _section("What speaks against it, and what was not judged", _list(facts.limits or ("nothing known",))),
             _section("Figures on the holdout", _figures(facts.figures)),
-            _section("Slices, those that matter for fairness among them", _slices(facts.slices, facts.small_slices)),
-            _section("Limits", _list(facts.limits or ("none known",))),
+            _section("What its decisions cost", _costs(facts)),
+            _section("Slices, those that matter for fairness among them", _slices(facts)),
+            _section("Curves", _curves(facts)),
             _section("Data sheet", _data_sheet(dossier)),
             _section("The gate's thresholds", _pairs(facts.gate)),
             _section("Where it comes from", _pairs(_provenance(dossier))),
@@ -53,16 +74,18 @@ def card_page(dossier: Dossier, version: int | None, decision: Decision | None, 
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}{STYLE}</style></head>\n'
         f"<body>{body}</body></html>\n"
     )
 
 
-def _replaces(dossier: Dossier) -> str:
+def _verdict(dossier: Dossier, decision: Decision | None) -> str:
     facts = dossier.facts
-    if facts.replaces_version is None:
-        return "It is the first model: it kept every floor of the gate, and there was nothing to compare it with."
-    return f"Version {facts.replaces_version}. {facts.replaces_because}"
+    failures = dossier.evidence.get("failures") or ()
+    judged = f" on {facts.judged_at:%Y-%m-%d %H:%M} UTC" if facts.judged_at else ""
+    gate = f"The gate stopped it{judged}: {'; '.join(failures)}" if failures else f"The gate let it pass{judged}"
+    decided = decision.in_words() if decision else "Nobody has decided about this version yet."
+    return f'<div class="decision"><p><strong>{escape(gate)}.</strong></p>{_paragraph(decided)}</div>'
 
 
 def _figures(figures: Iterable[Figure]) -> str:
@@ -79,21 +102,66 @@ def _figures(figures: Iterable[Figure]) -> str:
     return _table(("figure", "this version", "90 % interval", "version before, same rows", "gain"), rows)
 
 
-def _slices(slices: Iterable[SliceFigure], small: dict[str, int]) -> str:
+def _costs(facts: CardFacts) -> str:
+    curve, before = facts.cost_curve, facts.champion_cost_curve
+    if curve is None:
+        return _paragraph("Not known: see what was not judged.")
+    heads = ("of 1,000 payments", "fraud losses", "false declines", "reviews", "cost", "saved")
+    nothing = f"{curve.doing_nothing:,.2f}"
+    rows: list[tuple[str, ...]] = [("approve everything", nothing, "0.00", "0.00", nothing, "0.00")]
+    rows += [_cost(curve, position, "this version") for position in sorted({0, curve.chosen})]
+    rows += [_cost(before, before.chosen, "version before")] if before else []
+    return cost_chart(curve, before) + _table(heads, rows)
+
+
+def _cost(curve: CostCurve, position: int, whose: str) -> tuple[str, ...]:
+    parts = (curve.fraud_losses[position], curve.false_declines[position], curve.reviews[position])
+    cost = curve.costs[position]
+    shown = (f"{value:,.2f}" for value in (*parts, cost, curve.doing_nothing - cost))
+    return (f"{whose}, {curve.reviews_per_day[position]:g} reviews a day", *shown)
+
+
+def _slices(facts: CardFacts) -> str:
     rows = [
         (
             found.name,
             f"{found.rows:,}",
             f"{found.positives:,}",
             f"{found.recall:.3f}",
+            _range(found),
+            "-" if found.false_positive_rate is None else f"{found.false_positive_rate:.2%}",
             "-" if found.champion is None else f"{found.champion:.3f}",
-            interval(found.low, found.high),
+            "-" if found.low is None or found.high is None else f"{found.low:+.3f} to {found.high:+.3f}",
         )
-        for found in slices
+        for found in facts.slices
     ]
-    heads = ("slice", "payments", "positives", "recall", "version before", "difference or recall")
-    few = ", ".join(f"{name} ({count})" for name, count in small.items()) or "none"
-    return _table(heads, rows) + _paragraph(f"Too few positives to judge: {few}.")
+    heads = ("slice", "payments", "positives", "recall", "90 %", "false alarms", "before", "difference, 90 %")
+    few = ", ".join(f"{name} ({count})" for name, count in facts.small_slices.items()) or "none"
+    absent = "".join(_paragraph(f"Not cut by {name}: {why}.") for name, why in facts.absent_slices.items())
+    return (
+        _paragraph("Recall while one genuine payment in a hundred is disturbed, over all payments.")
+        + _table(heads, rows)
+        + _paragraph(f"Too few positives to judge: {few}.")
+        + absent
+    )
+
+
+def _range(found: SliceFigure) -> str | Drawn:
+    if found.recall_low is None or found.recall_high is None:
+        return "-"
+    return Drawn(interval_bar(found.recall_low, found.recall, found.recall_high))
+
+
+def _curves(facts: CardFacts) -> str:
+    drawn = [
+        (
+            "Precision by recall",
+            facts.precision_by_recall and recall_chart(facts.precision_by_recall, facts.champion_precision_by_recall),
+        ),
+        ("What a score means", facts.observed_by_score and calibration_chart(facts.observed_by_score)),
+        ("Whether scores are stable", facts.stability and stability_chart(facts.stability)),
+    ]
+    return "".join(f"<h3>{title}</h3>{chart or _paragraph('Not known.')}" for title, chart in drawn)
 
 
 def _data_sheet(dossier: Dossier) -> str:
@@ -118,7 +186,7 @@ def _feature(feature: FeatureFacts) -> tuple[str, ...]:
     if not deciles:
         return (feature.name, f"{feature.missing_share:.1%}", "-", "-", "-")
     shown = (deciles[0], deciles[len(deciles) // 2], deciles[-1])
-    return (feature.name, f"{feature.missing_share:.1%}", *(f"{value:.4g}" for value in shown))
+    return (feature.name, f"{feature.missing_share:.1%}", *(f"{round(value, 12):.4g}" for value in shown))
 
 
 def _provenance(dossier: Dossier) -> dict[str, str]:
@@ -171,7 +239,16 @@ def _anchor(address: str) -> str:
     return f'<a href="{shown}">{shown}</a>' if address.startswith(("https://", "http://")) else shown
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    head = f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in heads)}</tr>" if heads else ""
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+def _table(heads: tuple[str, ...], rows: Iterable[tuple["str | Drawn", ...]]) -> str:
+    """A table; beneath a head, all columns but the first are numbers."""
+    kind = ' class="n"' if heads else ""
+    head = f"<tr>{_cells('th', heads, kind)}</tr>" if heads else ""
+    body = "".join(f"<tr>{_cells('td', row, kind)}</tr>" for row in rows)
     return f"<table>{head}{body}</table>"
+
+
+def _cells(tag: str, cells: tuple["str | Drawn", ...], kind: str) -> str:
+    return "".join(
+        f"<{tag}{kind if position else ''}>{cell.markup if isinstance(cell, Drawn) else escape(cell)}</{tag}>"
+        for position, cell in enumerate(cells)
+    )

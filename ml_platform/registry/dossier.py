@@ -1,6 +1,6 @@
 """The dossier of a package: everything a decision about it rests on, in one sealed document beside the artifact.
 
-What the capabilities found is brought together in ``resources.governance``; here it is kept, found again, and held
+What the capabilities found is brought together in ``resources.package_dossier``; here it is kept, found again, and held
 against today. The package carries the dossier's digest, so one that was changed is refused.
 """
 
@@ -15,6 +15,8 @@ from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
 from ml_platform.core import names
 from ml_platform.core.errors import MLPlatformError
 from ml_platform.core.fingerprint import fingerprint_bytes
+from ml_platform.modeling.cost_curve import CostCurve
+from ml_platform.modeling.score_stability import ScoreAgreement, ScoreStability
 
 ADDRESS, DIGEST = "dossier_uri", "evidence_digest"
 _SHOWN_DAYS = 5
@@ -72,9 +74,12 @@ class SliceFigure(BaseModel):
     rows: int
     positives: int
     recall: float
-    low: float | None = None
-    high: float | None = None
+    recall_low: float | None = None
+    recall_high: float | None = None
+    false_positive_rate: float | None = None
     champion: float | None = None
+    low: float | None = Field(default=None, description="Of the difference to the champion's recall.")
+    high: float | None = None
 
 
 class SplitFacts(BaseModel):
@@ -99,6 +104,9 @@ class FeatureFacts(BaseModel):
     name: str
     missing_share: float
     deciles: tuple[float, ...] = Field(description="Inner bin edges of its profile.")
+
+
+Points = tuple[tuple[float, float], ...]
 
 
 class CardFacts(BaseModel):
@@ -128,10 +136,19 @@ class CardFacts(BaseModel):
     figures: tuple[Figure, ...]
     slices: tuple[SliceFigure, ...] = ()
     small_slices: dict[str, int] = {}
+    absent_slices: dict[str, str] = Field(default={}, description="Declared cuts that the rows did not allow, and why.")
+    cost_curve: CostCurve | None = None
+    champion_cost_curve: CostCurve | None = None
+    stability: ScoreStability | None = None
+    agreement: ScoreAgreement | None = None
+    precision_by_recall: Points = ()
+    champion_precision_by_recall: Points = ()
+    observed_by_score: Points = ()
     limits: tuple[str, ...] = ()
     gate: dict[str, str] = {}
     replaces_version: int | None = None
     replaces_because: str = ""
+    judged_at: datetime | None = None
 
 
 class Dossier(BaseModel):

@@ -71,7 +71,7 @@ def build_dossier(
         origin: Who trained it, and in which run.
     """
     spec = training_set.spec
-    compared = evidence.comparison
+    challenger, champion = evidence.challenger, evidence.champion
     facts = CardFacts(
         model=candidate.model,
         purpose=declared.purpose,
@@ -100,11 +100,20 @@ def build_dossier(
         features=_features(baseline),
         figures=_figures(evidence),
         slices=_slices(evidence),
-        small_slices=dict(compared.small_slices) if compared else {},
+        small_slices=challenger.slices.small,
+        absent_slices=challenger.slices.absent,
+        cost_curve=challenger.cost_curve,
+        champion_cost_curve=champion.cost_curve if champion else None,
+        stability=challenger.stability,
+        agreement=evidence.agreement,
+        precision_by_recall=challenger.precision_by_recall,
+        champion_precision_by_recall=champion.precision_by_recall if champion else (),
+        observed_by_score=challenger.observed_by_score,
         limits=_limits(training_set, evidence),
         gate={name: str(value) for name, value in declared.gate.items() if value is not None},
         replaces_version=evidence.champion_version,
         replaces_because=_why(evidence),
+        judged_at=evidence.decided_at,
     )
     return Dossier(facts=facts, basis=basis, evidence=evidence.model_dump(mode="json"), registered_at=origin.at)
 
@@ -144,17 +153,21 @@ def _figures(evidence: "PromotionEvidence") -> tuple[Figure, ...]:
 
 
 def _slices(evidence: "PromotionEvidence") -> tuple[SliceFigure, ...]:
+    compared = {found.slice: found for found in (evidence.comparison.slices if evidence.comparison else ())}
     return tuple(
         SliceFigure(
             name=found.slice,
             rows=found.rows,
             positives=found.positives,
-            recall=found.challenger,
-            champion=found.champion,
-            low=found.low,
-            high=found.high,
+            recall=found.recall,
+            recall_low=found.low,
+            recall_high=found.high,
+            false_positive_rate=found.false_positive_rate,
+            champion=other.champion if (other := compared.get(found.slice)) else None,
+            low=other.low if other else None,
+            high=other.high if other else None,
         )
-        for found in (evidence.comparison.slices if evidence.comparison else ())
+        for found in evidence.challenger.slices.measured
     )
 
 
@@ -169,6 +182,10 @@ def _limits(training_set: "TrainingSetManifest", evidence: "PromotionEvidence") 
     if evidence.challenger.unavailable:
         unknown = ", ".join(f"{name} ({why})" for name, why in evidence.challenger.unavailable.items())
         limits.append(f"unknown: {unknown}")
+    if absent := evidence.challenger.slices.absent:
+        limits.append(f"not judged by slice: {'; '.join(f'{name}, because {why}' for name, why in absent.items())}")
+    if not evidence.explained_by:
+        limits.append("single decisions cannot be explained: this kind of model gives no reasons")
     if evidence.comparison is None:
         limits.append("no slice was compared: there was no champion on the same rows")
     return tuple(limits)
