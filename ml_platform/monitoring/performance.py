@@ -5,7 +5,7 @@ or blame the model, depending on how fast fraud is reported. What follows from i
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -170,7 +170,7 @@ def _old_enough(once: "pd.DataFrame", as_of: datetime, maturity_days: int) -> "p
 
     # A frame without rows may have columns without a type.
     timed = once.assign(event_time=pd.to_datetime(once["event_time"], utc=True))
-    return timed[timed["event_time"] <= as_of - pd.Timedelta(days=maturity_days)]
+    return timed[timed["event_time"] <= as_of - timedelta(days=maturity_days)]
 
 
 def _as_known(labels: "pd.DataFrame", as_of: datetime) -> "pd.DataFrame":

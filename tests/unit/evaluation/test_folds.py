@@ -16,7 +16,7 @@ def payments(frauds: dict[tuple[str, int], int], days: int = 21) -> pd.DataFrame
     """Cards a to d pay once a day; ``frauds`` has 1 at a card and day."""
     rows = [
         {
-            "event_time": pd.Timestamp(FIRST, tz="UTC") + pd.Timedelta(days=day, hours=12),
+            "event_time": pd.Timestamp(FIRST, tz="UTC") + timedelta(days=day, hours=12),
             "customer_id": card,
             "label": frauds.get((card, day), 0),
         }
