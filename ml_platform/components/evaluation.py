@@ -1,10 +1,13 @@
 """Evaluate the candidate beside the champion, and stop it here unless it earns promotion."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from ml_platform.components.automation import when_upstream_is_good
 from ml_platform.components.metadata import numbers, picture, rows, sentence, told
 from ml_platform.components.settings import ModelSettings
+from ml_platform.components.training_parameters import training_code
 from ml_platform.evaluation import plots
 from ml_platform.evaluation.evidence import PromotionEvidence
 from ml_platform.evaluation.explanations import Explanations
@@ -17,8 +20,17 @@ PROMOTION_CHECK = "challenger_earns_promotion"
 REASONS_CHECK = "reasons_are_stable"
 
 
-def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefinition) -> dg.AssetsDefinition:
-    """Return the asset ``evaluation_report`` with its blocking check."""
+def build_evaluation_report(
+    model: ModelSettings, model_candidate: dg.AssetsDefinition, folder: Path | None = None
+) -> dg.AssetsDefinition:
+    """Return the asset ``evaluation_report`` with its blocking check.
+
+    Args:
+        model: The model.
+        model_candidate: What is judged.
+        folder: The model's folder, which may hold training code of its own.
+    """
+    code = training_code(folder)
 
     @dg.asset(
         key=[model.name, "evaluation_report"],
@@ -53,7 +65,7 @@ def build_evaluation_report(model: ModelSettings, model_candidate: dg.AssetsDefi
         measured = model.gate.max_p95_latency_ms is not None
         serving = sagemaker.measure_serving(context, candidate) if measured else None
         evaluation = model_evaluator.evaluate(
-            feature_store.training_set(model.name), candidate, model.gate, model.money, serving, model.slices
+            feature_store.training_set(model.name), candidate, model.gate, model.money, serving, model.slices, code
         )
         evidence = evaluation.evidence
         model_evaluator.manifests(model.name).write("evaluation_report", evidence)

@@ -41,7 +41,7 @@ def build_model(model: ModelSettings, folder: Path | None = None) -> dg.Definiti
     training_set = build_training_set(model)
     search = build_search(model, training_set, folder)
     model_candidate = build_model_candidate(model, training_set, search if model.training.use_search else None, folder)
-    evaluation_report = build_evaluation_report(model, model_candidate)
+    evaluation_report = build_evaluation_report(model, model_candidate, folder)
     model_package = build_model_package(model, evaluation_report)
     live_endpoint = build_live_endpoint(model, model_package)
     return dg.Definitions(

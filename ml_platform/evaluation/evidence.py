@@ -27,6 +27,7 @@ class PromotionEvidence(BaseModel):
     comparison: Comparison | None = Field(default=None, description="Both models row by row, with intervals.")
     agreement: ScoreAgreement | None = Field(default=None, description="How far both models rank the rows alike.")
     leakage: LeakageReport | None = Field(default=None, description="What the leakage probes found.")
+    explained_by: str = Field(default="", description="How single decisions are explained; empty: they are not.")
     serving: ServingCost | None = Field(default=None, description="What the candidate costs to serve.")
     policies: dict[str, str] = Field(default={}, description="Fingerprints of what judged: name to fingerprint.")
     intervals: dict[str, tuple[float, float]] = Field(

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
 from ml_platform.core.fingerprint import fingerprint_json
 from ml_platform.resources.artifacts import load_model
+from ml_platform.resources.leakage_probes import probe_candidate
 from ml_platform.resources.platform import PlatformResource
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from ml_platform.evaluation.comparison import Comparison
     from ml_platform.evaluation.evidence import PromotionEvidence
     from ml_platform.evaluation.gate import GatePolicy
-    from ml_platform.evaluation.leakage import LeakageReport
     from ml_platform.evaluation.slices import SliceBy
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.modeling.money import MoneyParameters
@@ -54,6 +55,7 @@ class ModelEvaluator(PlatformResource):
         money: "MoneyParameters | None" = None,
         serving: "ServingCost | None" = None,
         slices: "Sequence[SliceBy] | None" = None,
+        code: Path | None = None,
     ) -> Evaluation:
         """Return the gate's evidence on a candidate.
 
@@ -64,6 +66,7 @@ class ModelEvaluator(PlatformResource):
             money: With it, what both models' decisions would have cost is compared.
             serving: What the candidate costs to serve, as measured.
             slices: On which slices it must hold; default: those of payments.
+            code: The model's own training code, which the leakage probes run; None: the platform's fit.
         """
         from ml_platform.evaluation.evidence import PromotionEvidence
         from ml_platform.evaluation.gate import decide
@@ -108,7 +111,8 @@ class ModelEvaluator(PlatformResource):
             comparison = _compare(holdout, scores, champion_scores, policy, money, cuts)
             if comparison is not None:
                 agreement = ScoreAgreement.measure(scores, champion_scores)
-        leakage = _probe(read_split(self.store, training_set, "train").to_pandas(), holdout, scores, training_set)
+        train = read_split(self.store, training_set, "train").to_pandas()
+        leakage = probe_candidate(ours, train, holdout, scores, policy=policy.leakage, code=code)
         verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison, leakage, serving)
         evidence = PromotionEvidence(
             model=candidate.model,
@@ -121,6 +125,7 @@ class ModelEvaluator(PlatformResource):
             comparison=comparison,
             agreement=agreement,
             leakage=leakage,
+            explained_by=ours.pipeline.explained_by,
             serving=serving,
             policies=judged_by(policy, money),
             intervals=metric_intervals(holdout, scores),
@@ -201,33 +206,3 @@ def _costs(holdout: "pd.DataFrame", scores: "np.ndarray", money: "MoneyParameter
         money=money,
     )
     return money.realised(decisions.decide(usable, amounts), holdout["label"].to_numpy(), amounts)
-
-
-_PROBE_TREES = 40
-"""Enough to find what leaks; a probe need not find what is subtle."""
-
-
-def _probe(
-    train: "pd.DataFrame", holdout: "pd.DataFrame", scores: "np.ndarray", training_set: "TrainingSetManifest"
-) -> "LeakageReport | None":
-    """Run the leakage probes; None when labels or scores do not allow it, which the gate counts against."""
-    import numpy as np
-
-    from ml_platform.evaluation.leakage import probe_leakage
-    from ml_platform.modeling.hyperparameters import HyperParameters
-    from ml_platform.modeling.pipeline import FittedPipeline
-
-    if train["label"].nunique() < 2 or holdout["label"].nunique() < 2 or not np.isfinite(scores).all():  # noqa: PLR2004
-        return None
-    probe = HyperParameters(
-        features=training_set.features,
-        model_parameters={"num_iterations": _PROBE_TREES},
-        fingerprint=training_set.fingerprint,
-    )
-    return probe_leakage(
-        train,
-        holdout,
-        scores,
-        lambda rows: FittedPipeline.fit(rows, None, probe).score,
-        features=training_set.features,
-    )

@@ -186,6 +186,11 @@ def _limits(training_set: "TrainingSetManifest", evidence: "PromotionEvidence") 
         limits.append(f"not judged by slice: {'; '.join(f'{name}, because {why}' for name, why in absent.items())}")
     if not evidence.explained_by:
         limits.append("single decisions cannot be explained: this kind of model gives no reasons")
+    limits.append(
+        f"single decisions are explained by: {evidence.explained_by}"
+        if evidence.explained_by
+        else "single decisions cannot be explained: this kind of model gives no reasons"
+    )
     if evidence.comparison is None:
         limits.append("no slice was compared: there was no champion on the same rows")
     return tuple(limits)

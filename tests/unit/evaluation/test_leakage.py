@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_platform.evaluation.leakage import LeakagePolicy, LeakageReport, probe_leakage
+from ml_platform.evaluation.leakage import (
+    MAX_FITS,
+    MAX_ROWS,
+    LeakagePolicy,
+    LeakageReport,
+    probe_leakage,
+    small_fit,
+)
 from ml_platform.modeling.hyperparameters import HyperParameters
 from ml_platform.modeling.pipeline import FittedPipeline
 
@@ -73,16 +80,74 @@ def test_frauds_found_without_labels_are_a_leak() -> None:
     ]
 
 
-@pytest.mark.parametrize(("lucky", "passed"), [({0}, True), ({5}, True), ({0, 2}, False), ({3, 4}, False)])
-def test_one_lucky_fit_is_no_leak_and_two_of_three_are(lucky: set[int], passed: bool) -> None:  # noqa: FBT001  # a pytest parameter
+def all_but(lucky_rounds: range) -> Callable[[pd.DataFrame], Callable[[pd.DataFrame], np.ndarray]]:
+    """A fit that knows the holdout's labels in all rounds but these."""
     fits = itertools.count()
 
     def fit(_: pd.DataFrame) -> Callable[[pd.DataFrame], np.ndarray]:
-        column = "label" if next(fits) in lucky else "position"
+        column = "position" if next(fits) in lucky_rounds else "label"
         return lambda frame: frame[column].to_numpy(dtype=float)
 
+    return fit
+
+
+@pytest.mark.parametrize("blind", [0, 4, MAX_FITS - 1])
+def test_one_fit_that_finds_nothing_clears_a_probe(blind: int) -> None:
+    """The other probe, which comes after it, finds the labels every time."""
+    fit = all_but(range(blind, blind + 1))
     report = probe_leakage(rows(0), rows(1), rows(1)["signal"].to_numpy(), fit, features=FEATURES)
-    assert report.verdict(POLICY).passed == passed
+    assert report.shuffled < 4 * report.chance
+    (reason,) = report.verdict(POLICY).failures
+    assert "fitted on shifted labels reaches average precision 1.0000" in reason
+
+
+def test_an_honest_candidate_pays_two_small_fits() -> None:
+    sizes = []
+
+    def fit(train: pd.DataFrame) -> Callable[[pd.DataFrame], np.ndarray]:
+        sizes.append(len(train))
+        return lambda frame: frame["position"].to_numpy(dtype=float)
+
+    probe_leakage(rows(0, 30_000), rows(1), rows(1)["signal"].to_numpy(), fit, features=FEATURES)
+    assert sizes == [MAX_ROWS, MAX_ROWS]
+
+
+def test_what_could_not_be_probed_speaks_against_the_candidate() -> None:
+    assert LeakageReport.unknown("its code is gone").verdict(POLICY).failures == (
+        "leakage was not probed: its code is gone",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "probed_with"),
+    [
+        ("", {}, {"num_iterations": 40}),
+        ("", {"n_estimators": 600, "num_leaves": 4}, {"n_estimators": 40, "num_leaves": 4}),
+        ("", {"num_trees": 9}, {"num_trees": 9}),
+        ("c" * 64, {"n_estimators": 300, "C": 2}, {"n_estimators": 40, "C": 2}),
+        ("c" * 64, {"max_iter": 500}, {"max_iter": 500}),
+    ],
+)
+def test_a_probe_is_fitted_as_the_candidate_was_but_small(
+    code: str, given: dict[str, float], probed_with: dict[str, float]
+) -> None:
+    fitted_with = HyperParameters(
+        features=FEATURES,
+        model_parameters=given,
+        code=code,
+        positive_weight=3,
+        monotone={"signal": 1},
+        shuffle_labels=True,
+        fingerprint="f",
+    )
+    small = small_fit(fitted_with)
+    assert small.model_parameters == probed_with
+    assert (small.code, small.positive_weight, small.shuffle_labels) == (code, 3, False)
+
+
+def test_constraints_that_find_frauds_without_labels_are_no_leak() -> None:
+    fitted_with = HyperParameters(features=FEATURES, monotone={"signal": 1, "weak": 1}, fingerprint="f")
+    assert small_fit(fitted_with).monotone == {}
 
 
 def test_missing_values_do_not_make_a_feature_look_good() -> None:
