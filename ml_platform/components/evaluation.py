@@ -9,7 +9,7 @@ from ml_platform.components.metadata import numbers, picture, rows, sentence, to
 from ml_platform.components.settings import ModelSettings
 from ml_platform.components.training_parameters import training_code
 from ml_platform.evaluation import plots
-from ml_platform.evaluation.evidence import PromotionEvidence
+from ml_platform.evaluation.evidence import SEAL, PromotionEvidence
 from ml_platform.evaluation.explanations import Explanations
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.model_evaluator import ModelEvaluator
@@ -76,6 +76,7 @@ def build_evaluation_report(
             metadata={
                 **rows(evidence.challenger.rows),
                 **numbers(evidence.figures()),
+                SEAL: evidence.seal,
                 **({"p95_latency_ms": serving.p95_latency_ms} if serving else {}),
                 "comparison": picture(
                     plots.comparison_table(evidence.challenger, evidence.champion, evidence.comparison)

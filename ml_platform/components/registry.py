@@ -7,6 +7,8 @@ from ml_platform.components.metadata import link, numbers
 from ml_platform.components.origin import declared_by, origin_of_candidate
 from ml_platform.components.settings import ModelSettings
 from ml_platform.core.clock import utc_now
+from ml_platform.evaluation.evidence import SEAL, PromotionEvidence
+from ml_platform.registry.dossier import EvidenceError
 from ml_platform.resources.evidence import CARD_PAGE, DEPENDENCIES
 from ml_platform.resources.feature_store import FeatureStore
 from ml_platform.resources.model_evaluator import ModelEvaluator
@@ -36,6 +38,7 @@ def build_model_package(model: ModelSettings, evaluation_report: dg.AssetsDefini
         model_evaluator: ModelEvaluator,
     ) -> dg.MaterializeResult:
         evidence = model_evaluator.evidence(model.name)
+        _require_untouched(context, evidence, evaluation_report.key)
         package = sagemaker.register(
             evidence,
             sagemaker.candidate(model.name),
@@ -57,3 +60,14 @@ def build_model_package(model: ModelSettings, evaluation_report: dg.AssetsDefini
         )
 
     return model_package
+
+
+def _require_untouched(context: dg.AssetExecutionContext, evidence: PromotionEvidence, report: dg.AssetKey) -> None:
+    """Refuse a report that is not the one whose seal the run that judged left in Dagster's own storage."""
+    event = context.instance.get_latest_materialization_event(report)
+    judged = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    if event is not None and SEAL in judged and judged[SEAL].value != evidence.seal:
+        raise EvidenceError(
+            f"The report of {report.to_user_string()} in S3 is not the one that run {event.run_id[:8]} left: it was "
+            "changed, or a later run died. Nothing was registered. Materialize it again, and look at who may write it."
+        )

@@ -39,13 +39,14 @@ def approved_package_goes_live(
     asked = False
     for model in models_in(context.repository_def):
         approved = sagemaker.latest_approved(model)
-        live = sagemaker.live_package(model)
-        if approved is not None and (live is None or live.package.arn != approved.arn):
+        # What was deleted from the registry must not keep the version after it from going live.
+        live = sagemaker.live_arn(model)
+        if approved is not None and live != approved.arn:
             asked = True
             yield dg.RunRequest(
                 # Once for each step: a deployment that SageMaker rolls back is not tried again and again, and a
                 # version that was live before may come back when the one after it is rejected.
-                run_key=f"{live.package.arn if live else 'nothing'} -> {approved.arn}",
+                run_key=f"{live or 'nothing'} -> {approved.arn}",
                 asset_selection=[dg.AssetKey([model, "live_endpoint"])],
                 tags={REASON_TAG: f"version {approved.version} of {names.endpoint(model)} is approved", "model": model},
             )

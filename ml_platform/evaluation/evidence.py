@@ -4,12 +4,16 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ml_platform.core.fingerprint import fingerprint_json
 from ml_platform.core.verdict import Verdict
 from ml_platform.evaluation.comparison import Comparison
 from ml_platform.evaluation.leakage import LeakageReport
 from ml_platform.evaluation.report import EvaluationReport
 from ml_platform.modeling.score_stability import ScoreAgreement
 from ml_platform.modeling.serving_cost import ServingCost
+
+SEAL = "seal"
+"""Under this name the seal is in the metadata of the run that judged."""
 
 
 class PromotionEvidence(BaseModel):
@@ -40,6 +44,11 @@ class PromotionEvidence(BaseModel):
     def verdict(self) -> Verdict:
         """The gate's verdict."""
         return Verdict(self.failures)
+
+    @property
+    def seal(self) -> str:
+        """The fingerprint of everything it says. It is kept apart from the document, to tell when that was changed."""
+        return fingerprint_json(self.model_dump(mode="json"))
 
     def figures(self) -> dict[str, float | None]:
         """The headline figures, the champion's under names of their own."""

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from ml_platform.aws import endpoints, model_packages
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.core.errors import EndpointError
+from ml_platform.registry import approval
 
 FINGERPRINT = "candidate_fingerprint"
 
@@ -47,6 +48,12 @@ def find_by_fingerprint(region: str, group: str, fingerprint: str) -> ModelPacka
     return None
 
 
+def live_arn(region: str, endpoint: str) -> str | None:
+    """Return the ARN of the package that an endpoint serves, whether or not it is still in the registry."""
+    state = endpoints.describe(region, endpoint)
+    return endpoints.package_of_config(region, state.config) if state is not None and state.serving else None
+
+
 def live_package(region: str, endpoint: str) -> LivePackage | None:
     """Return what an endpoint serves now, or None when it serves nothing of the registry.
 
@@ -72,3 +79,21 @@ def live_package(region: str, endpoint: str) -> LivePackage | None:
         since=state.changed_at,
         package=package,
     )
+
+
+def champion(region: str, endpoint: str, group: str) -> LivePackage | None:
+    """Return what a challenger must beat, or None before the first deployment.
+
+    Raises:
+        EndpointError: When the champion is gone: its package, or the endpoint. That is not "none yet": a challenger
+            would be let through as the first model.
+    """
+    live = live_package(region, endpoint)
+    if live is None:
+        for package in list_packages(region, group, model_packages.APPROVED):
+            if approval.was_live(package):
+                raise EndpointError(
+                    f"Version {package.version} was live, and endpoint {endpoint} serves nothing now: there is no "
+                    "champion to compare with. Deploy it again (materialize live_endpoint), or reject it."
+                )
+    return live

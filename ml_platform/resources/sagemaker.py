@@ -222,6 +222,12 @@ class SageMaker(PlatformResource):
 
         return lookup.live_package(self.settings.region, names.endpoint(model))
 
+    def live_arn(self, model: str) -> str | None:
+        """Return the ARN of the package that the model's endpoint serves, in the registry or not."""
+        from ml_platform.registry import lookup
+
+        return lookup.live_arn(self.settings.region, names.endpoint(model))
+
     def deploy(
         self,
         model: str,
@@ -252,8 +258,7 @@ class SageMaker(PlatformResource):
                 f"No package of {model} is approved. Look at its evidence, then `ml-platform approve {model}`."
             )
         governance = self.governance(model)
-        serving = self.live_package(model)
-        if not returning and (serving is None or serving.package.arn != package.arn):
+        if not returning and self.live_arn(model) != package.arn:
             governance.require_deployable(package, policies, at=utc_now())
         live = rollout.deploy(self.settings, model, package, policy, on_progress=on_progress)
         governance.record_deployment(package, by=acting_person(self.settings), changed=live.changed, at=utc_now())
