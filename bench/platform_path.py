@@ -66,10 +66,10 @@ def run_path(settings: Settings) -> dict[str, Any]:
     report = evidence.challenger
     return {
         "holdout_rows": report.rows,
-        "average_precision": report.average_precision,
-        "roc_auc": report.roc_auc,
-        "card_precision_at_100": report.card_precision_at_100,
-        "calibration_error": report.calibration_error,
+        "average_precision": report.figure("average_precision"),
+        "roc_auc": report.figure("roc_auc"),
+        "card_precision_at_100": report.figure("card_precision_at_100"),
+        "calibration_error": report.figure("calibration_error"),
         "first_score": score.score,
         "seconds": seconds,
     }

@@ -26,7 +26,7 @@ from ml_platform.core.settings import Settings
 if TYPE_CHECKING:
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.ingestion.source import Source
-    from ml_platform.modeling.metrics import ModelMetrics
+    from ml_platform.modeling.declared_metrics import ModelMetrics
 
 _MODEL = "handbook"
 _HISTORY_START = date(2018, 4, 1)
@@ -107,9 +107,9 @@ def _measure(settings: Settings, data: Path) -> HandbookResult:
         train_frauds=train.positives,
         test_rows=test.rows,
         test_frauds=test.positives,
-        roc_auc=metrics.roc_auc,
-        average_precision=metrics.average_precision,
-        card_precision_at_100=metrics.card_precision_at_100,
+        roc_auc=metrics.figure("roc_auc"),
+        average_precision=metrics.figure("average_precision"),
+        card_precision_at_100=metrics.figure("card_precision_at_100"),
         seconds_by_stage=seconds,
         fingerprint=manifest.fingerprint,
         book=book,
@@ -133,8 +133,8 @@ def _ingest(source: "Source", store: ObjectStore, span: tuple[date, date]) -> tu
 
 def _fit_and_score(store: ObjectStore, manifest: "TrainingSetManifest") -> "ModelMetrics":
     from ml_platform.features.offline.training_set import read_split
+    from ml_platform.modeling.declared_metrics import measure
     from ml_platform.modeling.hyperparameters import HyperParameters
-    from ml_platform.modeling.metrics import measure
     from ml_platform.modeling.pipeline import FittedPipeline
 
     train = read_split(store, manifest, "train").to_pandas()

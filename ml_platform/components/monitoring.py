@@ -207,10 +207,10 @@ def build_performance_report(model: ModelSettings, captured_traffic: dg.AssetsDe
         )
         figures = numbers(
             {
-                "average_precision": report.matured.average_precision,
-                "roc_auc": report.matured.roc_auc,
-                "card_precision_at_100": report.matured.card_precision_at_100,
-                "calibration_error": report.matured.calibration_error,
+                "average_precision": report.matured.figure("average_precision"),
+                "roc_auc": report.matured.figure("roc_auc"),
+                "card_precision_at_100": report.matured.figure("card_precision_at_100"),
+                "calibration_error": report.matured.figure("calibration_error"),
                 "reference_average_precision": report.reference_average_precision,
                 "matured_share": report.matured_share,
             }

@@ -50,11 +50,11 @@ class PromotionEvidence(BaseModel):
         """The fingerprint of everything it says. It is kept apart from the document, to tell when that was changed."""
         return fingerprint_json(self.model_dump(mode="json"))
 
-    def figures(self) -> dict[str, float | None]:
-        """The headline figures, the champion's under names of their own."""
+    def figures(self) -> dict[str, float]:
+        """What is known of both models' figures, the champion's under names of their own."""
         return {
-            f"{prefix}{name}": getattr(report, name)
+            f"{prefix}{name}": figure
             for prefix, report in (("", self.challenger), ("champion_", self.champion))
             if report is not None
-            for name in ("average_precision", "roc_auc", "card_precision_at_100", "calibration_error")
+            for name, figure in report.figures.items()
         }

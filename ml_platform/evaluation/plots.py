@@ -6,10 +6,11 @@ Pure. Every text stays below the 1,000 characters that the UI shows inline (``co
 from typing import TYPE_CHECKING
 
 from ml_platform.core import svg
-from ml_platform.evaluation.comparison import Comparison
+from ml_platform.evaluation.comparison import Comparison, Difference
 from ml_platform.evaluation.report import RECALL_POINTS, EvaluationReport
 from ml_platform.modeling import ranking
 from ml_platform.modeling.cost_curve import CostCurve
+from ml_platform.modeling.declared_metrics import METRICS, Metric
 from ml_platform.modeling.metrics import UndefinedMetricError, average_precision, calibration_curve
 from ml_platform.modeling.score_stability import ScoreStability
 
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
 Curve = tuple[list[float], list[float]]
 
 HISTOGRAM_BINS = 10
-SHOWN = (
-    ("average_precision", "average precision"),
-    ("roc_auc", "ROC AUC"),
-    ("card_precision_at_100", "card precision@100"),
-    ("card_precision_ceiling", "… of a perfect ranking"),
-    ("calibration_error", "calibration error"),
-    ("brier", "Brier score"),
-)
 
 
 def draw_all(labels: "np.ndarray", challenger: "np.ndarray", champion: "np.ndarray | None" = None) -> dict[str, str]:
@@ -118,15 +111,10 @@ def comparison_table(
 ) -> str:
     """The figures of both as a Markdown table, with what is known of their difference."""
     known = {found.metric: found for found in comparison.metrics} if comparison else {}
-
-    def difference(name: str) -> str:
-        found = known.get(name)
-        return f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]" if found else ""
-
     rows = [
-        f"| {spoken} | {_shown(getattr(challenger, name))} | {_shown(getattr(champion, name)) if champion else '-'} "
-        f"| {difference(name)} |"
-        for name, spoken in SHOWN
+        f"| {METRICS[name].spoken} | {_shown(challenger.figure(name))} "
+        f"| {_shown(champion.figure(name)) if champion else '-'} | {_difference(METRICS[name], known.get(name))} |"
+        for name in challenger.model_extra or ()
     ]
     if cost := known.get("cost_per_1000"):
         rows.append(
@@ -134,6 +122,15 @@ def comparison_table(
             f"| {-cost.difference:+.2f} [{-cost.high:+.2f}, {-cost.low:+.2f}] |"
         )
     return "\n".join(["| metric | challenger | champion | difference |", "|---|---|---|---|", *rows])
+
+
+def _difference(metric: Metric, found: Difference | None) -> str:
+    if found is None:
+        return ""
+    # Of a metric whose smaller values are better, the comparison has what the challenger gains.
+    sign = 1 if metric.better == "higher" else -1
+    low, high = sorted((sign * found.low, sign * found.high))
+    return f"{sign * found.difference:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def slice_table(comparison: Comparison, most: int = 8) -> str:

@@ -13,12 +13,11 @@ from pydantic import Field
 from ml_platform.evaluation.slices import SliceBy, SliceReport, measure_slices
 from ml_platform.modeling import ranking
 from ml_platform.modeling.cost_curve import CostCurve
+from ml_platform.modeling.declared_metrics import FRAUD_METRICS, ModelMetrics, measure
 from ml_platform.modeling.metrics import (
-    ModelMetrics,
     UndefinedMetricError,
     attempt,
     calibration_curve,
-    measure,
     probabilities,
     two_classes,
 )
@@ -78,6 +77,7 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
     label: str = "label",
     card: str = "customer_id",
     asked: Asked = Asked(),
+    metrics: Sequence[str] = FRAUD_METRICS,
 ) -> EvaluationReport:
     """Measure a model's scores on a holdout.
 
@@ -92,6 +92,7 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
         label: Column that holds the label.
         card: Column that holds what investigators look at: a card, or any other entity.
         asked: What else to measure.
+        metrics: Names of the metrics that the model declares.
 
     Raises:
         ValueError: When the scores are not one per row, or a column is missing.
@@ -100,18 +101,19 @@ def evaluate(  # noqa: PLR0913  # keyword-only, each names one field of the repo
     if missing:
         raise ValueError(f"the holdout lacks {', '.join(missing)}; it has {', '.join(holdout.columns)}")
     days = event_days(holdout)
-    metrics = measure(
+    measured = measure(
         holdout[label].to_numpy(),
         scores,
         days=days,
         cards=holdout[card].to_numpy() if card in holdout.columns else None,
         window=(min(days), max(days)) if len(days) else None,
+        declared=metrics,
     )
     more, unknown = attempt(_measurements(holdout, scores, days, asked, label, card))
     return EvaluationReport(
-        **metrics.model_dump(exclude={"unavailable"}),
+        **measured.model_dump(exclude={"unavailable"}),
         **more,
-        unavailable={**metrics.unavailable, **{name: why for name, why in unknown.items() if name in _TOLD}},
+        unavailable={**measured.unavailable, **{name: why for name, why in unknown.items() if name in _TOLD}},
         model=model,
         role=role,
         fingerprint=fingerprint,

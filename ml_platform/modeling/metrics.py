@@ -1,15 +1,11 @@
 """How good scores are: ranking, cards found per day, calibration. Shared by evaluation, monitoring and training.
 
-Pure. A metric that cannot be computed raises :class:`UndefinedMetricError` with the reason; :func:`measure`
-turns that into ``None`` and keeps the reason, because unknown is not zero. What is good enough is decided in
-``evaluation.gate`` and ``monitoring.performance``.
+Pure. A metric that cannot be computed raises :class:`UndefinedMetricError` with the reason; :func:`attempt` keeps it,
+because unknown is not zero. Which of them a model is judged by is declared (``declared_metrics``).
 """
 
 from collections.abc import Callable, Mapping
-from datetime import date
 from typing import TYPE_CHECKING, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.modeling import ranking
 from ml_platform.modeling.weighted_ranking import WeightedCardDays
@@ -24,32 +20,11 @@ Value = TypeVar("Value")
 CARDS_PER_DAY = 100
 """How many cards investigators can look at in a day: the Handbook's k."""
 
+_SMALLEST = 1e-15
+
 
 class UndefinedMetricError(ValueError):
     """The metric has no value on this input; the message says why."""
-
-
-class ModelMetrics(BaseModel):
-    """Figures of one model on one window of labelled rows; ``None`` means unknown, with the reason kept."""
-
-    model_config = ConfigDict(frozen=True)
-
-    window: tuple[date, date] | None = Field(description="First and last day of the rows, both included.")
-    rows: int = Field(ge=0, description="Labelled rows that were scored.")
-    positives: int = Field(ge=0, description="Rows among them whose label is 1.")
-    average_precision: float | None = None
-    roc_auc: float | None = None
-    card_precision_at_100: float | None = None
-    card_precision_ceiling: float | None = Field(
-        default=None, description="Card precision of a perfect ranking on the same rows: it is seldom near 1."
-    )
-    calibration_error: float | None = None
-    brier: float | None = None
-    unavailable: dict[str, str] = Field(default_factory=dict, description="Why a metric is unknown, by its name.")
-
-    def why_unknown(self, metric: str) -> str:
-        """Return the reason a metric is ``None``."""
-        return self.unavailable.get(metric, "not computed")
 
 
 def average_precision(labels: "ArrayLike", scores: "ArrayLike") -> float:
@@ -78,8 +53,31 @@ def brier(labels: "ArrayLike", scores: "ArrayLike") -> float:
     Raises:
         UndefinedMetricError: When there are no rows or a score outside [0, 1].
     """
-    truth, given = probabilities(labels, scores)
-    return float(((given - truth) ** 2).mean())
+    return float(squared_error(*probabilities(labels, scores)).mean())
+
+
+def log_loss(labels: "ArrayLike", scores: "ArrayLike") -> float:
+    """Mean surprise at the labels, in nats.
+
+    Raises:
+        UndefinedMetricError: When there are no rows or a score outside [0, 1].
+    """
+    return float(surprise(*probabilities(labels, scores)).mean())
+
+
+def surprise(labels: "np.ndarray", scores: "np.ndarray") -> "np.ndarray":
+    """Return each row's logarithmic loss, of shape (n_rows,); a sure score that is wrong counts as nearly sure."""
+    import numpy as np
+
+    kept = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
+    losses: np.ndarray = -np.where(labels == 1, np.log(kept), np.log1p(-kept))
+    return losses
+
+
+def squared_error(labels: "np.ndarray", scores: "np.ndarray") -> "np.ndarray":
+    """Return each row's squared distance of score and label, of shape (n_rows,)."""
+    errors: np.ndarray = (scores - labels) ** 2
+    return errors
 
 
 def expected_calibration_error(labels: "ArrayLike", scores: "ArrayLike", *, bins: int = 10) -> float:
@@ -136,49 +134,6 @@ def card_precision_at_k(frame: "pd.DataFrame", *, k: int = CARDS_PER_DAY) -> flo
     labels, scores = _usable(rows["label"], rows["score"])
     days, cards = (pd.factorize(rows[name], sort=True)[0] for name in ("day", "customer_id"))
     return WeightedCardDays(labels, scores, days, cards).measure(np.ones(cards.max() + 1, int), k)
-
-
-def measure(
-    labels: "ArrayLike",
-    scores: "ArrayLike",
-    *,
-    days: "ArrayLike | None" = None,
-    cards: "ArrayLike | None" = None,
-    window: tuple[date, date] | None = None,
-) -> ModelMetrics:
-    """Compute every metric; one that is undefined becomes ``None`` and its reason is kept.
-
-    Args:
-        labels: Array of shape (n_rows,), 0 or 1.
-        scores: Array of shape (n_rows,), in [0, 1].
-        days: Day of each row; with ``cards`` it allows the card precision.
-        cards: Card of each row.
-        window: First and last day that the rows cover.
-    """
-    import numpy as np
-    import pandas as pd
-
-    def by_card(values: "ArrayLike") -> float:
-        if days is None or cards is None:
-            raise UndefinedMetricError("the rows carry no card or no day")
-        return card_precision_at_k(
-            pd.DataFrame({"day": days, "customer_id": cards, "label": np.asarray(labels), "score": np.asarray(values)})
-        )
-
-    computed, unavailable = attempt(
-        {
-            "average_precision": lambda: average_precision(labels, scores),
-            "roc_auc": lambda: roc_auc(labels, scores),
-            "card_precision_at_100": lambda: by_card(scores),
-            "card_precision_ceiling": lambda: by_card(labels),
-            "calibration_error": lambda: expected_calibration_error(labels, scores),
-            "brier": lambda: brier(labels, scores),
-        }
-    )
-    truth = np.asarray(labels)
-    return ModelMetrics(
-        window=window, rows=len(truth), positives=int((truth == 1).sum()), unavailable=unavailable, **computed
-    )
 
 
 def attempt(measurements: Mapping[str, Callable[[], Value]]) -> tuple[dict[str, Value], dict[str, str]]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.modeling.baseline import Baseline
-from ml_platform.modeling.metrics import ModelMetrics
+from ml_platform.modeling.declared_metrics import ModelMetrics
 from ml_platform.modeling.schema import SCORE
 from ml_platform.monitoring.drift import DriftReport
 from ml_platform.monitoring.performance import PerformanceReport
@@ -245,8 +245,8 @@ def _figures(
         yield "highest_psi", drift.ranked[0].corrected_psi
     if performance.judged and performance.average_precision_loss is not None:
         yield "average_precision_loss", performance.average_precision_loss
-    if performance.judged and performance.matured.calibration_error is not None:
-        yield "calibration_error", performance.matured.calibration_error
+    if performance.judged and (error := performance.matured.figure("calibration_error")) is not None:
+        yield "calibration_error", error
     yield "matured_share", performance.matured_share
     if quality is not None:
         yield "rejected_requests", float(quality.rejected)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.core.verdict import Verdict
-from ml_platform.modeling.metrics import ModelMetrics, measure
+from ml_platform.modeling.declared_metrics import ModelMetrics, measure
 from ml_platform.monitoring.resampling import average_precision_at_best
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class PerformanceReport(BaseModel):
     @property
     def average_precision_loss(self) -> float | None:
         """How far below the gate's figure the served scores are; None when either is unknown."""
-        now, before = self.matured.average_precision, self.reference_average_precision
+        now, before = self.matured.figure("average_precision"), self.reference_average_precision
         return None if now is None or before is None else before - now
 
     @property
@@ -138,7 +138,7 @@ def judge_performance(
     early = tuple(_too_early(matured, len(old_enough), policy))
     loss = tuple(_ranking(matured, reference_average_precision, policy))
     error = tuple(_calibration(matured, reference_calibration_error, policy))
-    lower = bool(loss) and not early and None not in (matured.average_precision, reference_average_precision)
+    lower = bool(loss) and not early and None not in (matured.figure("average_precision"), reference_average_precision)
     chance = tuple(_chance(rows, reference_average_precision, policy)) if lower else ()
     return PerformanceReport(
         model=model,
@@ -151,7 +151,7 @@ def judge_performance(
         judged=not early,
         ranking_fell=lower and not chance,
         ranking_unsure=bool(chance),
-        miscalibrated=bool(error) and matured.calibration_error is not None and not early,
+        miscalibrated=bool(error) and matured.figure("calibration_error") is not None and not early,
         # Figures over too few labels are noise: they are shown, and no reason is made of them.
         failures=early or (*loss, *chance, *error),
     )
@@ -194,13 +194,13 @@ def _too_early(matured: ModelMetrics, old_enough: int, policy: PerformancePolicy
 
 
 def _ranking(matured: ModelMetrics, reference: float | None, policy: PerformancePolicy) -> Iterator[str]:
-    if matured.average_precision is None:
+    if (now := matured.figure("average_precision")) is None:
         yield f"average precision unavailable: {matured.why_unknown('average_precision')}"
     elif reference is None:
         yield "loss of average precision unavailable: the gate's figure for this package is unknown"
-    elif (loss := reference - matured.average_precision) > policy.max_average_precision_loss:
+    elif (loss := reference - now) > policy.max_average_precision_loss:
         yield (
-            f"average precision {matured.average_precision:.4f} on served payments against {reference:.4f} at the "
+            f"average precision {now:.4f} on served payments against {reference:.4f} at the "
             f"gate: a loss of {loss:.4f} > {policy.max_average_precision_loss:.4f}"
         )
 
@@ -213,7 +213,7 @@ def _chance(rows: "pd.DataFrame", reference: float | None, policy: PerformancePo
 
 
 def _calibration(matured: ModelMetrics, reference: float | None, policy: PerformancePolicy) -> Iterator[str]:
-    error = matured.calibration_error
+    error = matured.figure("calibration_error")
     if error is None:
         yield f"calibration error unavailable: {matured.why_unknown('calibration_error')}"
         return

@@ -91,7 +91,7 @@ def _verdict(dossier: Dossier, decision: Decision | None) -> str:
 def _figures(figures: Iterable[Figure]) -> str:
     rows = [
         (
-            figure.name,
+            figure.spoken or figure.name,
             f"{figure.value:.4f}",
             "-" if figure.low is None or figure.high is None else f"{figure.low:.4f} to {figure.high:.4f}",
             "-" if figure.champion is None else f"{figure.champion:.4f}",
@@ -182,11 +182,8 @@ def _split(split: SplitFacts) -> tuple[str, ...]:
 
 
 def _feature(feature: FeatureFacts) -> tuple[str, ...]:
-    deciles = feature.deciles
-    if not deciles:
-        return (feature.name, f"{feature.missing_share:.1%}", "-", "-", "-")
-    shown = (deciles[0], deciles[len(deciles) // 2], deciles[-1])
-    return (feature.name, f"{feature.missing_share:.1%}", *(f"{round(value, 12):.4g}" for value in shown))
+    shown = ("-" if value is None else f"{value:.4g}" for value in feature.quantiles)
+    return (feature.name, f"{feature.missing_share:.1%}", *shown)
 
 
 def _provenance(dossier: Dossier) -> dict[str, str]:

@@ -56,11 +56,12 @@ class Figure(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
+    spoken: str = Field(default="", description="What people call it.")
     value: float
     low: float | None = None
     high: float | None = None
     champion: float | None = None
-    gain: float | None = Field(default=None, description="Model minus champion on the same rows.")
+    gain: float | None = Field(default=None, description="Over the champion on the same rows; above 0 is better.")
     gain_low: float | None = None
     gain_high: float | None = None
 
@@ -103,7 +104,9 @@ class FeatureFacts(BaseModel):
 
     name: str
     missing_share: float
-    deciles: tuple[float, ...] = Field(description="Inner bin edges of its profile.")
+    quantiles: tuple[float | None, float | None, float | None] = Field(
+        default=(None, None, None), description="At 10, 50 and 90 %; None: the model's profile does not tell."
+    )
 
 
 Points = tuple[tuple[float, float], ...]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ml_platform.modeling.declared_metrics import METRICS
 from ml_platform.registry.dossier import (
     Basis,
     CardFacts,
@@ -42,9 +43,6 @@ class Origin:
     trained_by: str
     run_id: str
     at: datetime
-
-
-FIGURES = ("average_precision", "roc_auc", "card_precision_at_100", "calibration_error", "brier")
 
 
 def build_dossier(
@@ -123,7 +121,7 @@ def _features(baseline: "Baseline") -> tuple[FeatureFacts, ...]:
         FeatureFacts(
             name=name,
             missing_share=baseline.columns[name].missing / baseline.n_rows,
-            deciles=baseline.columns[name].edges,
+            quantiles=tuple(baseline.columns[name].decile(number) for number in (1, 5, 9)),
         )
         for name in baseline.features
     )
@@ -131,10 +129,7 @@ def _features(baseline: "Baseline") -> tuple[FeatureFacts, ...]:
 
 def _figures(evidence: "PromotionEvidence") -> tuple[Figure, ...]:
     figures = []
-    for name in FIGURES:
-        value = getattr(evidence.challenger, name)
-        if value is None:
-            continue
+    for name, value in evidence.challenger.figures.items():
         low, high = evidence.intervals.get(name, (None, None))
         gain = evidence.comparison.metric(name) if evidence.comparison else None
         figures.append(
@@ -143,7 +138,8 @@ def _figures(evidence: "PromotionEvidence") -> tuple[Figure, ...]:
                 value=value,
                 low=low,
                 high=high,
-                champion=getattr(evidence.champion, name) if evidence.champion else None,
+                spoken=METRICS[name].spoken,
+                champion=evidence.champion.figure(name) if evidence.champion else None,
                 gain=gain.difference if gain else None,
                 gain_low=gain.low if gain else None,
                 gain_high=gain.high if gain else None,
@@ -184,8 +180,6 @@ def _limits(training_set: "TrainingSetManifest", evidence: "PromotionEvidence") 
         limits.append(f"unknown: {unknown}")
     if absent := evidence.challenger.slices.absent:
         limits.append(f"not judged by slice: {'; '.join(f'{name}, because {why}' for name, why in absent.items())}")
-    if not evidence.explained_by:
-        limits.append("single decisions cannot be explained: this kind of model gives no reasons")
     limits.append(
         f"single decisions are explained by: {evidence.explained_by}"
         if evidence.explained_by

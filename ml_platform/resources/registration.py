@@ -30,7 +30,6 @@ class NotPromotableError(MLPlatformError):
     """The evidence does not allow what was asked for."""
 
 
-HEADLINE = ("average_precision", "roc_auc", "card_precision_at_100", "calibration_error")
 GATE = "gate"
 
 
@@ -70,7 +69,6 @@ def register(
     if package is not None:
         package = _renew(governance, package, properties, origin)
         return _complete(governance, package, origin)
-    figures = {name: getattr(evidence.challenger, name) for name in HEADLINE}
     package = model_package.register(
         governance.settings,
         model_package.Submission(
@@ -80,7 +78,7 @@ def register(
             training_job=candidate.job_name,
             training_set_fingerprint=candidate.training_set_fingerprint,
             report_uri=properties[dossier.ADDRESS],
-            metrics={name: value for name, value in figures.items() if value is not None},
+            metrics=evidence.challenger.figures,
             properties=properties,
         ),
     )

@@ -7,7 +7,7 @@ import pytest
 from ml_platform.evaluation.bootstrap import draw_cards, ratio_draws
 from ml_platform.evaluation.comparison import compare
 from ml_platform.evaluation.slices import SliceBy
-from ml_platform.modeling.metrics import measure
+from ml_platform.modeling.declared_metrics import measure
 from tests.unit.evaluation.builders import a_holdout
 
 

@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from ml_platform.modeling import metrics
-from ml_platform.modeling.metrics import UndefinedMetricError, card_precision_at_k, measure
+from ml_platform.modeling.declared_metrics import measure
+from ml_platform.modeling.metrics import UndefinedMetricError, card_precision_at_k
 
 METRICS: tuple[Callable[[list[float], list[float]], float], ...] = (
     metrics.average_precision,

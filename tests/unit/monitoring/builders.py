@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 
 from ml_platform.modeling.baseline import Baseline
-from ml_platform.modeling.metrics import ModelMetrics
+from ml_platform.modeling.declared_metrics import ModelMetrics
 from ml_platform.modeling.schema import Signature
 from ml_platform.monitoring.decision import CaptureQuality
 from ml_platform.monitoring.drift import DriftReport, SignalDrift
