@@ -8,6 +8,7 @@ Format of one column: ``edges`` e1 < ... < ek cut the number line into k + 1 bin
 except that a value that fills more than a tenth of the rows (a zero rate, a flag) has a bin of its own.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -46,6 +47,21 @@ class Profile(BaseModel):
     def n_rows(self) -> int:
         """All rows, with and without a value."""
         return sum(self.counts) + self.missing
+
+    def decile(self, number: int) -> float | None:
+        """Return a decile (1 to 9) of the column it was measured on; None when the bins do not tell.
+
+        Each is the edge where its bin begins. The smallest value has no such edge; its bin ends right behind it when it
+        is two deciles or more.
+        """
+        rows, before = sum(self.counts), 0
+        for position, count in enumerate(self.counts):
+            before += count
+            if before and 10 * before >= number * rows:
+                if position:
+                    return self.edges[position - 1]
+                return math.nextafter(self.edges[0], -math.inf) if 10 * before >= 2 * rows else None
+        return None
 
 
 class Baseline(BaseModel):

@@ -69,3 +69,28 @@ def test_the_baseline_has_every_feature_and_the_score(pipeline: FittedPipeline) 
 def test_bins_that_do_not_fit_their_edges_are_refused(broken: dict[str, tuple[float, ...]]) -> None:
     with pytest.raises(ValidationError):
         Profile.model_validate(broken | {"missing": 0})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).normal(size=1001),
+        np.r_[np.zeros(700), np.ones(300)],  # a flag
+        np.r_[np.zeros(850), np.random.default_rng(1).random(150)],  # a rate that is mostly zero
+        np.r_[np.zeros(950), np.random.default_rng(1).random(50)],
+        np.random.default_rng(2).integers(0, 6, 500).astype(float),
+        np.full(10, 7.0),
+    ],
+    ids=["continuous", "flag", "rate", "rare", "count", "constant"],
+)
+def test_deciles_are_those_of_the_values(values: np.ndarray) -> None:
+    measured = profile(values, quantile_edges(values))
+    deciles = [measured.decile(number) for number in range(1, 10)]
+    exact = np.quantile(values, np.arange(1, 10) / 10, method="inverted_cdf").tolist()
+    # Of a smallest value that is one decile only, the bins know no more than what it is below.
+    alone = exact.count(values.min()) == 1
+    assert deciles == ([None, *exact[1:]] if alone else exact)
+
+
+def test_a_column_without_values_has_no_decile() -> None:
+    assert profile(np.array([np.nan]), ()).decile(5) is None
