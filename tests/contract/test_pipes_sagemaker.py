@@ -184,6 +184,16 @@ def test_a_processing_job_reports_and_is_adopted(bucket: str, access: dict[str, 
         assert "loss=0.5;" in outcome.lines
 
 
+def test_nobody_waits_for_the_last_words_of_a_container_that_says_nothing(bucket: str) -> None:
+    inputs = unique("silent")
+    request = processing_job(silent="yes")
+    by_s3 = PipesS3ContextInjector(bucket=bucket, client=clients.s3(REGION))
+    silent = {"context_injector": by_s3, "container_reports": False, "log_grace_seconds": 600}
+    outcome = run(made_by("processing", request, inputs, **silent))
+    assert outcome.success, outcome.errors
+    assert not [line for line in outcome.lines if "did not receive" in line]
+
+
 def transform_job(bucket: str) -> dict[str, Any]:
     s3, model = clients.s3(REGION), unique("model")
     s3.put_object(Bucket=bucket, Key="model.tar.gz", Body=archive({"offset": "0.5"}))

@@ -63,6 +63,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         forward_termination: Stop the job when the Dagster process is interrupted.
         poll_interval: Seconds between two looks at the job.
         log_grace_seconds: How long to wait, after the job has completed, for its last messages to reach the log.
+        container_reports: Whether the containers write Pipes messages; nobody waits for those of one that does not.
         retries: After which endings a step asks Dagster for a retry, and when: ``retries.PATIENT``, or a table
             of your own. By default that is left to the asset's own retry policy.
         prices: For cost estimates.
@@ -79,6 +80,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         forward_termination: bool = True,
         poll_interval: float = 5.0,
         log_grace_seconds: float = 10.0,
+        container_reports: bool = True,
         retries: Retries = NEVER,
         prices: PriceTable = INDICATIVE_PRICES,
         clock: Clock = utc_now,
@@ -90,6 +92,7 @@ class PipesSageMakerClient(dg.PipesClient, TreatAsResourceParam):
         self.forward_termination = forward_termination
         self.poll_interval = poll_interval
         self.log_grace_seconds = log_grace_seconds
+        self.container_reports = container_reports
         self.retries = retries
         self.prices = prices
         self.clock, self.sleep = clock, sleep

@@ -92,7 +92,8 @@ class Watch:
             self._say(f"{job.name}: {figures}")
 
     def _await_last_messages(self, job: Job, session: PipesSession, logs: JobLogs) -> None:
-        if not self.kind.reports and not session.message_handler.received_opened_message:
+        reports = self.kind.reports and self.client.container_reports
+        if not reports and not session.message_handler.received_opened_message:
             # Else Dagster warns that the container said nothing, which nobody expected it to.
             for method in ("opened", "closed"):
                 session.message_handler.handle_message(messages.message(method))
