@@ -54,9 +54,12 @@ def test_all_that_was_made_is_there_after_a_kill(tmp_path: Path) -> None:
         assert {what: there for what, there in found(clients).items() if not there} == {}
 
 
-def request(method: str = "POST", service: str = "sqs", query: bytes = b"", kind: str = "http") -> dict[str, Any]:
+def request(
+    method: str = "POST", service: str = "sqs", query: bytes = b"", kind: str = "http", action: str = ""
+) -> dict[str, Any]:
     signature = f"AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/{service}/aws4_request".encode()
-    return {"type": kind, "method": method, "query_string": query, "headers": [(b"authorization", signature)]}
+    headers = [(b"authorization", signature), (b"x-amz-target", action.encode())]
+    return {"type": kind, "method": method, "query_string": query, "headers": headers}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,9 @@ def request(method: str = "POST", service: str = "sqs", query: bytes = b"", kind
         (request("PUT", "s3"), False),
         (request("PUT", "s3", b"lifecycle"), True),
         (request(kind="websocket"), False),
+        (request(service="logs", action="Logs_20140328.GetLogEvents"), False),
+        (request(service="logs", action="Logs_20140328.PutLogEvents"), True),
+        (request(action="AmazonSQS.ReceiveMessage"), True),
     ],
 )
 def test_only_what_may_change_the_memory_makes_it_be_written(scope: dict[str, Any], *, changes: bool) -> None:
