@@ -150,7 +150,8 @@ def _from_the_future(
     """Whether each row happened after it arrived, or after ``now`` where the source does not say when that was."""
     import polars as pl
 
-    arrived = raw[ARRIVED_AT] if ARRIVED_AT in raw.columns else pl.Series([now] * len(raw), dtype=instant_type())
+    known = ARRIVED_AT in raw.columns
+    arrived = raw[ARRIVED_AT] if known else pl.repeat(now, len(raw), dtype=instant_type(), eager=True)
     return (parsed[declared.event_time] > arrived + declared.clock_tolerance).fill_null(value=False)
 
 
