@@ -5,7 +5,8 @@ intervals ``comparison``; whether an approved package is rolled out, and how, is
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +24,12 @@ class GatePolicy(BaseModel):
 
     min_positives: int = Field(
         default=30, ge=1, description="Positives the holdout must hold; with fewer the figures are noise."
+    )
+    min_labelled_rate: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="Share of each holdout day's payments whose label must be known: the day has matured.",
     )
     min_average_precision: float = Field(
         default=0.10, ge=0, le=1, description="Floor. Chance level is the rate of positives, below 0.01 for fraud."
@@ -87,6 +94,7 @@ def decide(
     comparison: Comparison | None = None,
     leakage: LeakageReport | None = None,
     serving: ServingCost | None = None,
+    labelled_by_day: Mapping[date, float] | None = None,
 ) -> Verdict:
     """Judge a challenger; with no champion yet, the floors alone decide.
 
@@ -98,10 +106,12 @@ def decide(
         comparison: Both models row by row; without it a challenger cannot replace a champion.
         leakage: What the probes found; a candidate that was not probed is not promoted.
         serving: What it costs to serve; unknown counts against, unless the policy asks for no latency.
+        labelled_by_day: Share of each holdout day's payments whose label is known; unknown counts against.
     """
     return Verdict.of(
         [
             *_wrong_report(challenger, candidate_fingerprint),
+            *_immature(labelled_by_day, policy),
             *_below_floors(challenger, policy),
             *(_against_champion(challenger, champion, policy, comparison) if champion is not None else ()),
             *(leakage.verdict(policy.leakage).failures if leakage else ("leakage was not probed",)),
@@ -117,6 +127,20 @@ def _wrong_report(challenger: EvaluationReport, candidate_fingerprint: str) -> I
         yield (
             f"the report is about {challenger.fingerprint[:12]}, but the candidate is {candidate_fingerprint[:12]}: "
             "evaluate the candidate again"
+        )
+
+
+def _immature(labelled_by_day: Mapping[date, float] | None, policy: GatePolicy) -> Iterator[str]:
+    """Frauds are not reported as fast as the rest: figures of a day without its labels say nothing about the model."""
+    if not labelled_by_day:
+        yield "how many of the holdout's labels are known was not measured: build the training set again"
+        return
+    late = {day: share for day, share in labelled_by_day.items() if not share >= policy.min_labelled_rate}
+    if late:
+        worst = min(late, key=lambda day: (late[day], day))
+        yield (
+            f"labels of {len(late)} of the holdout's {len(labelled_by_day)} days have not matured: on {worst} "
+            f"{late[worst]:.0%} of the payments have one < {policy.min_labelled_rate:.0%}"
         )
 
 

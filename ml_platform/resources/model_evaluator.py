@@ -81,7 +81,8 @@ class ModelEvaluator(PlatformResource):
         cuts = PAYMENT_SLICES if slices is None else slices
         rows = read_split(self.store, training_set, "holdout")
         holdout = with_context(self.store, training_set.spec, rows).to_pandas()
-        live = lookup.live_package(self.settings.region, names.endpoint(candidate.model))
+        group = names.model_package_group(candidate.model)
+        live = lookup.champion(self.settings.region, names.endpoint(candidate.model), group)
 
         def report(pipeline: "FittedPipeline", scores: "np.ndarray", role: Role, fingerprint: str) -> EvaluationReport:
             return evaluate(
@@ -113,7 +114,8 @@ class ModelEvaluator(PlatformResource):
                 agreement = ScoreAgreement.measure(scores, champion_scores)
         train = read_split(self.store, training_set, "train").to_pandas()
         leakage = probe_candidate(ours, train, holdout, scores, policy=policy.leakage, code=code)
-        verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison, leakage, serving)
+        labelled = training_set.splits["holdout"].labelled_by_day
+        verdict = decide(challenger, champion, policy, candidate.fingerprint, comparison, leakage, serving, labelled)
         evidence = PromotionEvidence(
             model=candidate.model,
             candidate_fingerprint=candidate.fingerprint,

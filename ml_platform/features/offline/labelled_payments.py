@@ -1,6 +1,7 @@
 """The payments of a training set's split, each with its label; whose features they have is of no matter here."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from ml_platform.aws.objects import ObjectStore
@@ -26,6 +27,9 @@ class LabelledPayments:
     dropped: int
     """Paid with a card known to be compromised."""
 
+    labelled_by_day: dict[date, float]
+    """Share of each day's payments whose own label was known: whether the split has matured."""
+
 
 def labelled_payments(store: ObjectStore, spec: TrainingSetSpec, split: Split) -> LabelledPayments:
     """Return the payments of a split whose label was known at ``as_of``, with the label.
@@ -40,12 +44,29 @@ def labelled_payments(store: ObjectStore, spec: TrainingSetSpec, split: Split) -
             f"There are no payments from {first} to {last}, the days of the {split} split as of {spec.as_of.date()}. "
             "Ingest them, choose a later as_of, or ask for fewer days."
         )
-    labelled = TARGETS[spec.target](transactions, labels_as_known(store, spec.as_of, first, last))
+    known = labels_as_known(store, spec.as_of, first, last)
+    labelled = TARGETS[spec.target](transactions, known)
     kept = labelled
     if split == "holdout" and spec.drop_known_compromised_cards:
         kept = _without_compromised_cards(store, labelled, spec)
     _require_something_to_learn(kept, spec, split)
-    return LabelledPayments(kept, transactions.height - labelled.height, labelled.height - kept.height)
+    return LabelledPayments(
+        kept,
+        transactions.height - labelled.height,
+        labelled.height - kept.height,
+        _labelled_by_day(transactions, known),
+    )
+
+
+def _labelled_by_day(transactions: "pl.DataFrame", known: "pl.DataFrame") -> dict[date, float]:
+    import polars as pl
+
+    shares = (
+        transactions.group_by(pl.col("event_time").dt.date().alias("day"))
+        .agg(pl.col("transaction_id").is_in(known["transaction_id"].implode()).mean().alias("share"))
+        .sort("day")
+    )
+    return dict(shares.iter_rows())
 
 
 def _require_something_to_learn(labelled: "pl.DataFrame", spec: TrainingSetSpec, split: Split) -> None:

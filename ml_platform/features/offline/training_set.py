@@ -161,5 +161,6 @@ def _describe(uri: str, frame: "pl.DataFrame", found: LabelledPayments, days: tu
         rows=frame.height,
         positives=int(frame[LABEL].sum()),
         unlabelled=found.unlabelled,
+        labelled_by_day=found.labelled_by_day,
         dropped=found.dropped,
     )

@@ -73,6 +73,9 @@ class SplitManifest(BaseModel):
     rows: int
     positives: int
     unlabelled: int = Field(description="Payments left out because their label was not known at as_of.")
+    labelled_by_day: dict[date, float] = Field(
+        default={}, description="Share of each day's payments whose own label was known at as_of."
+    )
     dropped: int = Field(default=0, description="Payments left out by drop_known_compromised_cards.")
 
 

@@ -81,6 +81,11 @@ def a_serving_cost(**overrides: Any) -> ServingCost:
     return ServingCost(**(values | overrides))
 
 
+def all_labelled() -> dict[date, float]:
+    """A holdout of two days whose labels have matured."""
+    return {WINDOW[0]: 1.0, WINDOW[1]: 0.9}
+
+
 def judged(
     challenger: EvaluationReport,
     champion: EvaluationReport | None = None,
@@ -88,7 +93,8 @@ def judged(
     comparison: Comparison | None = None,
 ) -> Verdict:
     """The gate's verdict on the candidate of these tests, which leaks nothing and is quick."""
-    return decide(challenger, champion, policy or GatePolicy(), CANDIDATE, comparison, no_leakage(), a_serving_cost())
+    chosen = policy or GatePolicy()
+    return decide(challenger, champion, chosen, CANDIDATE, comparison, no_leakage(), a_serving_cost(), all_labelled())
 
 
 def a_holdout(rows: int = 2_000, *, positives: float = 0.05, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:

@@ -16,6 +16,7 @@ from tests.unit.evaluation.builders import (
     a_report,
     a_serving_cost,
     a_slice,
+    all_labelled,
     judged,
     no_leakage,
 )
@@ -126,8 +127,34 @@ def test_a_difference_without_an_interval_counts_against(metric: str) -> None:
     assert reason.endswith("against the champion's is unknown")
 
 
+@pytest.mark.parametrize(
+    ("labelled", "reason"),
+    [
+        (
+            {date(2018, 8, 13): 0.95, date(2018, 8, 14): 0.12},
+            "labels of 1 of the holdout's 2 days have not matured: on 2018-08-14 12% of the payments have one < 90%",
+        ),
+        (
+            {date(2018, 8, 13): 0.0, date(2018, 8, 14): 0.0},
+            "labels of 2 of the holdout's 2 days have not matured: on 2018-08-13 0% of the payments have one < 90%",
+        ),
+        (
+            {date(2018, 8, 13): math.nan},
+            "labels of 1 of the holdout's 1 days have not matured: on 2018-08-13 nan% of the payments have one < 90%",
+        ),
+        (None, "how many of the holdout's labels are known was not measured: build the training set again"),
+        ({}, "how many of the holdout's labels are known was not measured: build the training set again"),
+    ],
+)
+def test_a_holdout_whose_labels_have_not_matured_judges_nobody(labelled: dict[date, float] | None, reason: str) -> None:
+    verdict = decide(a_report(), None, POLICY, CANDIDATE, None, no_leakage(), a_serving_cost(), labelled)
+    assert verdict.failures == (reason,)
+
+
 def test_a_candidate_that_was_not_probed_for_leakage_stays() -> None:
-    failures = decide(a_report(), None, POLICY, CANDIDATE, serving=a_serving_cost()).failures
+    failures = decide(
+        a_report(), None, POLICY, CANDIDATE, serving=a_serving_cost(), labelled_by_day=all_labelled()
+    ).failures
     assert failures == ("leakage was not probed",)
 
 
@@ -145,17 +172,19 @@ def test_a_candidate_that_was_not_probed_for_leakage_stays() -> None:
 )
 def test_a_candidate_that_is_too_dear_to_serve_stays(serving: dict[str, Any] | None, reason: str) -> None:
     measured = None if serving is None else a_serving_cost(**serving)
-    assert decide(a_report(), None, POLICY, CANDIDATE, None, no_leakage(), measured).failures == (reason,)
+    assert decide(a_report(), None, POLICY, CANDIDATE, None, no_leakage(), measured, all_labelled()).failures == (
+        reason,
+    )
 
 
 def test_latency_is_not_asked_for_where_the_policy_does_not() -> None:
     policy = GatePolicy(max_p95_latency_ms=None)
-    assert decide(a_report(), None, policy, CANDIDATE, None, no_leakage(), None).passed
+    assert decide(a_report(), None, policy, CANDIDATE, None, no_leakage(), None, all_labelled()).passed
 
 
 def test_what_the_probes_found_is_a_reason() -> None:
     leaky = no_leakage().model_copy(update={"shuffled": 0.4, "features": {"refunded": 0.96}})
-    failures = decide(a_report(), None, POLICY, CANDIDATE, None, leaky, a_serving_cost()).failures
+    failures = decide(a_report(), None, POLICY, CANDIDATE, None, leaky, a_serving_cost(), all_labelled()).failures
     assert failures == (
         "leakage: a model fitted on permuted labels reaches average precision 0.4000, chance is 0.0070",
         "leakage: refunded alone reaches average precision 0.9600, the whole model 0.6700: was it known at the event?",

@@ -16,6 +16,7 @@ from ml_platform.aws.tables import DailyTable
 from ml_platform.core import names
 from ml_platform.core.errors import FeatureError
 from ml_platform.features.labels.known import labels_as_known
+from ml_platform.features.offline.labelled_payments import labelled_payments
 from ml_platform.features.offline.lookup import point_in_time_features, references
 from ml_platform.features.offline.training_set import build_training_set, read_split
 from ml_platform.features.offline.training_set_spec import TrainingSetManifest, TrainingSetSpec
@@ -144,7 +145,16 @@ def test_a_training_set_holds_each_labelled_payment_of_its_days_once(world: Worl
         described = manifest.splits[split]
         assert (described.rows, described.positives) == (frame.height, frame["label"].sum())
         assert described.unlabelled == of_these_days.height - frame.height
+        assert len(described.labelled_by_day) == (last - first).days + 1
+        assert min(described.labelled_by_day.values()) > 0.9
         assert frame.columns == ["transaction_id", "event_time", "customer_id", "terminal_id", "label", *MODEL_FEATURES]
+
+
+def test_a_holdout_that_ends_before_its_labels_are_known_says_so_day_by_day(world: World) -> None:
+    spec = a_spec(world).model_copy(update={"label_delay_days": 0})
+    labelled = labelled_payments(world.store, spec, "holdout").labelled_by_day
+    assert list(labelled) == sorted(labelled)
+    assert labelled[spec.days()["holdout"][1]] < 0.5
 
 
 def test_splits_are_counted_back_from_as_of_with_a_gap_before_the_holdout() -> None:
