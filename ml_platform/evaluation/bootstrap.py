@@ -21,6 +21,8 @@ DRAWS = 500
 THREADS = 2
 AT_ONCE = 16
 """Draws measured together: more of them no longer fit the processor's cache."""
+MAX_UNITS = 50_000
+"""Rows without a card are drawn in at most so many groups, each from all days: draws of single rows would not fit."""
 RANKING_METRICS = ("average_precision", "roc_auc", "recall_at_fpr", "card_precision_at_100")
 
 
@@ -50,6 +52,16 @@ class Draws:
     figures: Mapping[str, float]
     values: "Mapping[str, np.ndarray]"
     """Of shape (n_draws,); NaN where a draw had no value."""
+
+
+def drawn_together(holdout: "pd.DataFrame", card: str) -> "pd.Series":
+    """Return what is drawn as a whole with each row: its card, or without that column the row alone."""
+    import numpy as np
+    import pandas as pd
+
+    if card in holdout.columns:
+        return holdout[card]
+    return pd.Series(np.arange(len(holdout)) % MAX_UNITS, index=holdout.index)
 
 
 def draw_cards(n_cards: int, draws: int, seed: int) -> "np.ndarray":

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml_platform.evaluation.bootstrap import DRAWS, RANKING_METRICS, ScoredRows, draw_cards, ranking_draws, ratio_draws
+from ml_platform.evaluation.bootstrap import (
+    DRAWS,
+    RANKING_METRICS,
+    ScoredRows,
+    draw_cards,
+    drawn_together,
+    ranking_draws,
+    ratio_draws,
+)
 from ml_platform.evaluation.slices import PAYMENT_SLICES, SliceBy, cut_all, flagged_rows
+from ml_platform.modeling.declared_metrics import FRAUD_METRICS, METRICS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +35,7 @@ class Difference(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     metric: str
-    challenger: float
+    challenger: float = Field(description="Of a metric whose smaller values are better, its negative: more is better.")
     champion: float
     low: float = Field(description="Lower bound of challenger minus champion: one-sided, at ``CONFIDENCE``.")
     high: float = Field(description="Upper bound, likewise.")
@@ -73,6 +82,7 @@ def compare(  # noqa: PLR0913  # keyword-only options with defaults
     costs: "Mapping[str, np.ndarray] | None" = None,
     slices: Sequence[SliceBy] = PAYMENT_SLICES,
     min_slice_positives: int = 20,
+    declared: Sequence[str] = FRAUD_METRICS,
     label: str = "label",
     card: str = "customer_id",
     draws: int = DRAWS,
@@ -87,8 +97,9 @@ def compare(  # noqa: PLR0913  # keyword-only options with defaults
         costs: What each payment cost under ``challenger`` and ``champion``, each of shape (n_rows,).
         slices: How to cut the rows.
         min_slice_positives: Positives a slice needs; with fewer it is listed in ``small_slices``.
+        declared: Names of the metrics that the model is judged by.
         label: Column with 0 or 1.
-        card: Column of what is drawn as a whole.
+        card: Column of what is drawn as a whole; without it, each row is.
         draws: Draws of the bootstrap.
         seed: Of the draws.
 
@@ -100,16 +111,23 @@ def compare(  # noqa: PLR0913  # keyword-only options with defaults
     labels = holdout[label].to_numpy()
     scores = {"challenger": np.asarray(challenger, float), "champion": np.asarray(champion, float)}
     _require_comparable(labels, scores)
-    rows = ScoredRows.of(labels, holdout[card], holdout["event_time"])
+    rows = ScoredRows.of(labels, drawn_together(holdout, card), holdout["event_time"])
     drawn = draw_cards(int(rows.cards.max()) + 1, draws, seed)
     measured = ranking_draws(rows, scores, drawn)
     ours, theirs = measured["challenger"], measured["champion"]
     metrics = [
         _difference(name, ours.figures[name], theirs.figures[name], ours.values[name] - theirs.values[name])
         for name in RANKING_METRICS
+        if METRICS[name].needs != "cards" or (name in declared and card in holdout.columns)
     ]
+    spent = {
+        name: {model: by_row(labels, given) for model, given in scores.items()}
+        for name in declared
+        if (by_row := METRICS[name].by_row) is not None
+    }
     if costs is not None:
-        metrics.append(_savings(rows, costs, drawn))
+        spent["cost_per_1000"] = {model: 1000 * given for model, given in costs.items()}
+    metrics += [_kept(name, rows, by_model, drawn) for name, by_model in spent.items()]
     flagged = {name: flagged_rows(labels, given) for name, given in scores.items()}
     judged, small = cut_all(holdout, labels, slices, min_slice_positives)
     return Comparison(
@@ -149,14 +167,14 @@ def _bounds(deltas: "np.ndarray") -> tuple[float, float, float]:
     return float(low), float(high), float((1 + (known >= 0).sum()) / (1 + len(known)))
 
 
-def _savings(rows: ScoredRows, costs: "Mapping[str, np.ndarray]", drawn: "np.ndarray") -> Difference:
-    """Money kept by the challenger's decisions, per 1,000 payments."""
+def _kept(name: str, rows: ScoredRows, spent: "Mapping[str, np.ndarray]", drawn: "np.ndarray") -> Difference:
+    """What the challenger keeps of a mean whose smaller values are better, such as a loss or money spent."""
     import numpy as np
 
-    per_payment = np.stack([costs["challenger"], costs["champion"]], axis=1)
-    per_1000 = 1000 * ratio_draws(rows.cards, per_payment, np.ones_like(per_payment), drawn)
-    spent = 1000 * per_payment.mean(axis=0)
-    return _difference("cost_per_1000", -float(spent[0]), -float(spent[1]), per_1000[:, 1] - per_1000[:, 0])
+    by_row = np.stack([spent["challenger"], spent["champion"]], axis=1)
+    means = ratio_draws(rows.cards, by_row, np.ones_like(by_row), drawn)
+    ours, theirs = by_row.mean(axis=0)
+    return _difference(name, -float(ours), -float(theirs), means[:, 1] - means[:, 0])
 
 
 def _slice_differences(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ml_platform.evaluation.bootstrap import draw_cards, ratio_draws
+from ml_platform.evaluation.bootstrap import draw_cards, drawn_together, ratio_draws
 from ml_platform.modeling.weighted_ranking import MAX_FPR
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def measure_slices(
     judged, small = cut_all(holdout, labels, slices, min_positives)
     if not judged:
         return SliceReport(small=small, absent=absent)
-    units = pd.factorize(holdout[card])[0] if card in holdout.columns else np.arange(len(holdout))
+    units = pd.factorize(drawn_together(holdout, card))[0]
     flagged = flagged_rows(labels, scores)
     frauds = np.stack([rows & (labels == 1) for rows in judged.values()], axis=1).astype(float)
     drawn = draw_cards(int(units.max()) + 1, DRAWS, seed)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform.modeling import metrics
+from ml_platform.modeling.weighted_ranking import MAX_FPR
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +62,11 @@ def _by_card(rows: LabelledScores, values: "ArrayLike") -> float:
 _BINARY = (
     Metric("average_precision", "average precision", lambda rows: metrics.average_precision(rows.labels, rows.scores)),
     Metric("roc_auc", "ROC AUC", lambda rows: metrics.roc_auc(rows.labels, rows.scores)),
+    Metric(
+        "recall_at_fpr",
+        f"recall at {MAX_FPR:.0%} false alarms",
+        lambda rows: metrics.recall_at_fpr(rows.labels, rows.scores),
+    ),
     Metric("card_precision_at_100", "card precision@100", lambda rows: _by_card(rows, rows.scores), "cards"),
     # Card precision is seldom near 1: this is what it could be on the same rows.
     Metric("card_precision_ceiling", "… of a perfect ranking", lambda rows: _by_card(rows, rows.labels), "cards"),
@@ -90,7 +96,7 @@ _BINARY = (
 )
 TASKS: Mapping[Task, Mapping[str, Metric]] = {"binary_classification": {metric.name: metric for metric in _BINARY}}
 METRICS: Mapping[str, Metric] = {name: metric for known in TASKS.values() for name, metric in known.items()}
-FRAUD_METRICS = tuple(METRICS)[:6]
+FRAUD_METRICS = tuple(name for name in METRICS if name != "log_loss")
 """What models of payments are judged by, unless they declare something else."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from ml_platform.modeling import ranking
-from ml_platform.modeling.weighted_ranking import WeightedCardDays
+from ml_platform.modeling.weighted_ranking import MAX_FPR, WeightedCardDays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,16 @@ def roc_auc(labels: "ArrayLike", scores: "ArrayLike") -> float:
     """
     truth, given = two_classes(labels, scores)
     return ranking.roc_auc(truth, given)
+
+
+def recall_at_fpr(labels: "ArrayLike", scores: "ArrayLike", *, max_fpr: float = MAX_FPR) -> float:
+    """Share of positives found while no more than ``max_fpr`` of the negatives are disturbed.
+
+    Raises:
+        UndefinedMetricError: When there are no rows, one class only, or a score that is not finite.
+    """
+    truth, given = two_classes(labels, scores)
+    return ranking.recall_at_fpr(truth, given, max_fpr)
 
 
 def brier(labels: "ArrayLike", scores: "ArrayLike") -> float:

@@ -28,6 +28,14 @@ def roc_auc(labels: "np.ndarray", scores: "np.ndarray") -> float:
     return float(np.trapezoid(np.append(0.0, hits), np.append(0.0, misses)) / (hits[-1] * misses[-1]))
 
 
+def recall_at_fpr(labels: "np.ndarray", scores: "np.ndarray", max_fpr: float) -> float:
+    """Return the share of positives above the lowest score whose false-positive rate is still allowed."""
+    hits, alerts = _cumulated(labels, scores)
+    misses = alerts - hits
+    allowed = hits[misses <= max_fpr * misses[-1]]
+    return float(allowed[-1] / hits[-1]) if len(allowed) else 0.0
+
+
 def precision_recall(labels: "np.ndarray", scores: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
     """Return precision and recall at each distinct score, highest first; at least one label must be 1."""
     hits, alerts = _cumulated(labels, scores)
