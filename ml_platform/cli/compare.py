@@ -50,6 +50,8 @@ def run_compare(model: str, before: int, after: int, *, as_json: bool) -> None:
         out.print(f"Versions {before} and {after} of {model} are the same in everything that is recorded.")
         return
     out.print(table(model, before, after, differences))
+    if any(each.part == "data" and each.name.startswith("holdout") for each in differences):
+        out.print(f"Figures are of each version's own holdout; both on the same rows: `ml-platform card {model}`.")
     for line in code:
         out.print(line, markup=False, soft_wrap=True)
 

@@ -46,7 +46,8 @@ def render(found: DecisionLineage) -> Table:
 
 def _rows(found: DecisionLineage) -> Iterator[tuple[str, str]]:
     yield "score", f"[bold]{found.score:.6f}[/bold] at {_instant(found.decided_at)}, from {found.source}"
-    yield "action", action_in_words(found.action, found.policy_version) if found.action else "[dim]not recorded[/dim]"
+    unknown = "none: a batch holds scores only" if found.batch_job else "not recorded"
+    yield "action", action_in_words(found.action, found.policy_version) if found.action else f"[dim]{unknown}[/dim]"
     if found.policy_fits is False:
         yield "", "[yellow]the policy was fitted on another model's scores[/yellow]"
     for reason in reasons_in_words(found.reasons, found.features):
@@ -70,9 +71,10 @@ def _rows(found: DecisionLineage) -> Iterator[tuple[str, str]]:
         yield "endpoint config", f"{_or_unknown(found.endpoint_config)}, since {_instant(found.endpoint_since)}"
     yield "model package", f"version {found.version}, {found.package_arn}" if found.version else _or_unknown(None)
     yield "artifact", _or_unknown(found.artifact_fingerprint)
-    if found.approval:
-        who = found.approval.by or "somebody (the package does not say)"
-        yield "approval", f"{found.approval.status} by {who} at {_instant(found.approval.at)}: {found.approval.reason}"
+    for name, approval in (("approval", found.approval), ("since then", found.decided_since)):
+        if approval:
+            who = approval.by or "somebody (the package does not say)"
+            yield name, f"{approval.status} by {who} at {_instant(approval.at)}: {approval.reason}"
     yield "training job", _or_unknown(found.training_job)
     yield "code", f"{_or_unknown(found.code_fingerprint)}, image {_or_unknown(found.image)}"
     if found.training_set is None:

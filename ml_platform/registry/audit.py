@@ -106,6 +106,15 @@ class AuditTrail:
         """Whether an act on a package is on record."""
         return any(record.act == act and record.package_arn == package.arn for record in self.records())
 
+    def approval_before(self, package_arn: str, instant: datetime) -> AuditRecord | None:
+        """Return the approval of a package that was in force at an instant, or None when none is on record."""
+        approvals = [
+            record
+            for record in self.records()
+            if record.act == "approve" and record.package_arn == package_arn and record.at <= instant
+        ]
+        return approvals[-1] if approvals else None
+
     @property
     def _prefix(self) -> str:
         return f"{PREFIX}{self.model}/"

@@ -7,7 +7,7 @@ Nothing is kept for this alone, and what is not known is None, never guessed.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ml_platform.features.offline.training_set_spec import TrainingSetManifest
     from ml_platform.modeling.decision_policy import DecisionPolicy
 
+_SECOND = timedelta(seconds=1)
 _BESIDE_FEATURES = {
     "event_id",
     "inference_id",
@@ -106,7 +107,8 @@ class DecisionLineage(BaseModel):
     package_arn: str | None = None
     version: int | None = None
     artifact_fingerprint: str | None = None
-    approval: Approval | None = None
+    approval: Approval | None = Field(default=None, description="The one by which the package decided then.")
+    decided_since: Approval | None = Field(default=None, description="Another decision about the package, taken later.")
     training_job: str | None = None
     training_set: TrainedOn | None = None
     code_fingerprint: str | None = None
@@ -139,6 +141,7 @@ def explain(settings: Settings, model: str, decision_id: str, day: date | None =
         found = replace(found, features=named_features(found.features, trained_on.features))
     reasons, reasons_are = _reasons(store, package, found)
     policy = _policy(store, model, found.policy_version)
+    then, now = _approval_then(store, model, package, found.at), _approval(package) if package else None
     return DecisionLineage(
         decision_id=decision_id,
         model=model,
@@ -160,7 +163,8 @@ def explain(settings: Settings, model: str, decision_id: str, day: date | None =
         package_arn=package.arn if package else found.package_arn,
         version=package.version if package else None,
         artifact_fingerprint=fingerprint,
-        approval=_approval(package) if package else None,
+        approval=then or now,
+        decided_since=now if then and now != then else None,
         training_job=package.properties.get("training_job") if package else None,
         training_set=_described(store, model, trained_on) if trained_on else None,
         code_fingerprint=candidate.code_fingerprint if candidate else None,
@@ -302,6 +306,16 @@ def _policy(store: ObjectStore, model: str, version: str | None) -> "DecisionPol
         return DecisionPolicy.model_validate_json(store.get(names.decision_policy(model, version)))
     except ObjectNotFoundError:
         return None
+
+
+def _approval_then(
+    store: ObjectStore, model: str, package: "ModelPackage | None", instant: datetime | None
+) -> Approval | None:
+    from ml_platform.registry.audit import AuditTrail
+
+    # Captured times are whole seconds.
+    by = package and instant and AuditTrail(store, model).approval_before(package.arn, instant + _SECOND)
+    return Approval(status="Approved", by=by.by, at=by.at, reason=by.reason) if by else None
 
 
 def _approval(package: "ModelPackage") -> Approval:

@@ -254,6 +254,19 @@ def test_a_trail_that_was_changed_cut_or_gone_around_is_found(world: GovernanceW
     assert find_unrecorded(packages, trail.records()) != []
 
 
+def test_the_approver_of_a_decision_is_who_approved_before_it_whatever_was_decided_since(
+    world: GovernanceWorld,
+) -> None:
+    package, trail = approve(world, world.register()), world.governance.trail
+    world.governance.reject(package, by="olaf", reason="complaints", at=NOW + timedelta(days=2))
+    again = lookup.list_packages(world.settings.region, package.group)[0]
+    later = NOW + timedelta(days=4)
+    world.governance.approve(again, by="ada", reason="it was not the model", at=later, policies=POLICIES)
+    found = [trail.approval_before(package.arn, NOW + timedelta(days=days)) for days in (1, 3, 5)]
+    assert [record.by for record in found if record] == ["rita", "rita", "ada"]
+    assert trail.approval_before(package.arn, NOW - timedelta(days=1)) is None
+
+
 def test_a_record_is_never_written_over(world: GovernanceWorld) -> None:
     from ml_platform.aws.sealed_objects import put_once
 
