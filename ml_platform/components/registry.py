@@ -50,7 +50,13 @@ def build_model_package(model: ModelSettings, evaluation_report: dg.AssetsDefini
         return dg.MaterializeResult(
             metadata={
                 "version": package.version,
-                "approval_status": package.status,
+                # Of this run: what was decided since is in the registry.
+                "registered_as": package.status,
+                "decide_with": f"ml-platform card {model.name} --version {package.version}, then ml-platform approve "
+                f"{model.name} --version {package.version}",
+                "replaces": f"version {evidence.champion_version}"
+                if evidence.champion_version
+                else "nothing: the first",
                 **numbers(evidence.figures()),
                 "arn": package.arn,
                 "address": link(package.artifact_uri),
