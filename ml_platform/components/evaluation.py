@@ -12,7 +12,7 @@ from ml_platform.evaluation import plots
 from ml_platform.evaluation.evidence import SEAL, PromotionEvidence
 from ml_platform.evaluation.explanations import Explanations
 from ml_platform.resources.feature_store import FeatureStore
-from ml_platform.resources.model_evaluator import ModelEvaluator
+from ml_platform.resources.model_evaluator import ModelEvaluator, Terms
 from ml_platform.resources.model_explanations import explain_candidate
 from ml_platform.resources.sagemaker import SageMaker
 
@@ -65,7 +65,11 @@ def build_evaluation_report(
         measured = model.gate.max_p95_latency_ms is not None
         serving = sagemaker.measure_serving(context, candidate) if measured else None
         evaluation = model_evaluator.evaluate(
-            feature_store.training_set(model.name), candidate, model.gate, model.money, serving, model.slices, code
+            feature_store.training_set(model.name),
+            candidate,
+            Terms(model.gate, model.money, model.slices, model.metrics),
+            serving,
+            code,
         )
         evidence = evaluation.evidence
         model_evaluator.manifests(model.name).write("evaluation_report", evidence)

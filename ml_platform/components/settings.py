@@ -14,6 +14,7 @@ from ml_platform.deployment.rollout_plan import RolloutPolicy
 from ml_platform.evaluation.gate import GatePolicy
 from ml_platform.evaluation.leakage import LeakagePolicy
 from ml_platform.evaluation.slices import PAYMENT_SLICES, SliceBy
+from ml_platform.modeling.declared_metrics import FRAUD_METRICS, Task, require_known
 from ml_platform.modeling.money import MoneyParameters
 from ml_platform.monitoring.drift import DriftPolicy
 from ml_platform.monitoring.performance import PerformancePolicy
@@ -53,8 +54,10 @@ class Training(dg.Model, dg.Resolvable):
     use_search: bool = Field(
         default=False, description="Fit with the best parameters of the newest search, over `model_parameters`."
     )
-    check_refit: bool = Field(
-        default=False, description="Fit each candidate again and compare the bytes: a check that costs a second fit."
+    check_refit: bool | Literal["job"] = Field(
+        default=False,
+        description="Fit each candidate again and compare the bytes: a check that costs a second fit, in a process of "
+        "the run, or as a SageMaker `job`.",
     )
 
 
@@ -130,6 +133,12 @@ class ModelSettings(dg.Model, dg.Resolvable):
     feature_service: str = Field(description="Feast feature service that serves the looked-up features.")
     target: str = Field(default="transaction_fraud", description="What is predicted; `features.targets` lists them.")
     batch_days: int = Field(default=1, gt=0, description="Newest landed days that a batch scores.")
+    task: Task = Field(default="binary_classification", description="What kind of answer the model gives.")
+    metrics: list[str] = Field(
+        default=list(FRAUD_METRICS),
+        min_length=1,
+        description="What it is judged by, of the metrics of its task; the gate's thresholds are of these.",
+    )
     training: Training = Training()
     search: Search | None = Field(default=None, description="How to look for better parameters. Unset: not at all.")
     gate: Gate = Gate()
@@ -150,6 +159,11 @@ class ModelSettings(dg.Model, dg.Resolvable):
     )
     rollout: Rollout = Rollout()
     monitoring: Monitoring = Monitoring()
+
+    @model_validator(mode="after")
+    def _metrics_are_of_the_task(self) -> Self:
+        require_known(self.task, self.metrics)
+        return self
 
     @model_validator(mode="after")
     def _a_search_that_is_used_is_declared(self) -> Self:

@@ -43,6 +43,8 @@ class Metric:
     compute: Callable[[LabelledScores], float]
     needs: Needs = "scores"
     better: Literal["higher", "lower"] = "higher"
+    most: float = 1.0
+    """The largest limit that means something."""
     by_row: "Callable[[np.ndarray, np.ndarray], np.ndarray] | None" = None
     """From labels and scores to what each row adds to the mean that the metric is, if it is one."""
 
@@ -83,7 +85,7 @@ _BINARY = (
         lambda rows: metrics.brier(rows.labels, rows.scores),
         "probabilities",
         "lower",
-        metrics.squared_error,
+        by_row=metrics.squared_error,
     ),
     Metric(
         "log_loss",
@@ -91,6 +93,7 @@ _BINARY = (
         lambda rows: metrics.log_loss(rows.labels, rows.scores),
         "probabilities",
         "lower",
+        math.inf,
         metrics.surprise,
     ),
 )

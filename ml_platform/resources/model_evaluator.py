@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
 from ml_platform.core.fingerprint import fingerprint_json
+from ml_platform.evaluation.slices import PAYMENT_SLICES
+from ml_platform.modeling.declared_metrics import FRAUD_METRICS
 from ml_platform.resources.artifacts import load_model
 from ml_platform.resources.leakage_probes import probe_candidate
 from ml_platform.resources.platform import PlatformResource
@@ -44,6 +46,17 @@ class Evaluation:
         return self.holdout["label"].to_numpy(), self.challenger_scores, self.champion_scores
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a model's owner declared about how it is judged."""
+
+    policy: "GatePolicy"
+    money: "MoneyParameters | None" = None
+    """With it, what both models' decisions would have cost is compared."""
+    slices: "Sequence[SliceBy]" = PAYMENT_SLICES
+    metrics: Sequence[str] = FRAUD_METRICS
+
+
 class ModelEvaluator(PlatformResource):
     """Scores the holdout with the candidate and with what is live now, and asks the gate."""
 
@@ -51,10 +64,8 @@ class ModelEvaluator(PlatformResource):
         self,
         training_set: "TrainingSetManifest",
         candidate: "Candidate",
-        policy: "GatePolicy",
-        money: "MoneyParameters | None" = None,
+        terms: Terms,
         serving: "ServingCost | None" = None,
-        slices: "Sequence[SliceBy] | None" = None,
         code: Path | None = None,
     ) -> Evaluation:
         """Return the gate's evidence on a candidate.
@@ -62,23 +73,20 @@ class ModelEvaluator(PlatformResource):
         Args:
             training_set: Its holdout is scored, its training rows are probed for leakage.
             candidate: What would be promoted.
-            policy: The gate's thresholds.
-            money: With it, what both models' decisions would have cost is compared.
+            terms: By which it is judged.
             serving: What the candidate costs to serve, as measured.
-            slices: On which slices it must hold; default: those of payments.
             code: The model's own training code, which the leakage probes run; None: the platform's fit.
         """
         from ml_platform.evaluation.evidence import PromotionEvidence
         from ml_platform.evaluation.gate import decide
         from ml_platform.evaluation.intervals import metric_intervals
         from ml_platform.evaluation.report import Asked, EvaluationReport, Role, evaluate
-        from ml_platform.evaluation.slices import PAYMENT_SLICES
         from ml_platform.features.offline.payment_context import with_context
         from ml_platform.features.offline.training_set import read_split
         from ml_platform.modeling.score_stability import ScoreAgreement
         from ml_platform.registry import lookup
 
-        cuts = PAYMENT_SLICES if slices is None else slices
+        policy, money = terms.policy, terms.money
         rows = read_split(self.store, training_set, "holdout")
         holdout = with_context(self.store, training_set.spec, rows).to_pandas()
         group = names.model_package_group(candidate.model)
@@ -96,9 +104,10 @@ class ModelEvaluator(PlatformResource):
                 asked=Asked(
                     money=money,
                     validation=self._validation_scores(training_set, pipeline),
-                    slices=cuts,
+                    slices=terms.slices,
                     min_slice_positives=policy.min_slice_positives,
                 ),
+                metrics=terms.metrics,
             )
 
         ours = load_model(self.store, candidate.artifact_uri)
@@ -109,7 +118,7 @@ class ModelEvaluator(PlatformResource):
             theirs = load_model(self.store, live.package.artifact_uri)
             champion_scores = theirs.pipeline.score(holdout)
             champion = report(theirs.pipeline, champion_scores, "champion", theirs.fingerprint)
-            comparison = _compare(holdout, scores, champion_scores, policy, money, cuts)
+            comparison = _compare(holdout, scores, champion_scores, terms)
             if comparison is not None:
                 agreement = ScoreAgreement.measure(scores, champion_scores)
         train = read_split(self.store, training_set, "train").to_pandas()
@@ -130,7 +139,7 @@ class ModelEvaluator(PlatformResource):
             explained_by=ours.pipeline.explained_by,
             serving=serving,
             policies=judged_by(policy, money),
-            intervals=metric_intervals(holdout, scores),
+            intervals=metric_intervals(holdout, scores, declared=terms.metrics),
             failures=verdict.failures,
             decided_at=utc_now(),
         )
@@ -161,17 +170,12 @@ def judged_by(policy: "GatePolicy", money: "MoneyParameters | None") -> dict[str
 
 
 def _compare(
-    holdout: "pd.DataFrame",
-    challenger: "np.ndarray",
-    champion: "np.ndarray",
-    policy: "GatePolicy",
-    money: "MoneyParameters | None",
-    slices: "Sequence[SliceBy]",
+    holdout: "pd.DataFrame", challenger: "np.ndarray", champion: "np.ndarray", terms: Terms
 ) -> "Comparison | None":
     """Compare row by row; None when the scores or labels allow no comparison, which the gate counts against."""
     from ml_platform.evaluation.comparison import compare
 
-    costs = None
+    money, costs = terms.money, None
     if money is not None and "amount" in holdout.columns:
         costs = {
             "challenger": _costs(holdout, challenger, money),
@@ -183,8 +187,9 @@ def _compare(
             challenger,
             champion,
             costs=costs,
-            slices=slices,
-            min_slice_positives=policy.min_slice_positives,
+            slices=terms.slices,
+            min_slice_positives=terms.policy.min_slice_positives,
+            declared=terms.metrics,
         )
     except ValueError:
         # One class only, or scores that are no numbers: the reports give the reason.
