@@ -45,6 +45,7 @@ def a_champion(**overrides: Any) -> EvaluationReport:
 def a_difference(metric: str, **overrides: Any) -> Difference:
     """An established gain."""
     values = {"challenger": 0.67, "champion": 0.66, "low": 0.005, "high": 0.015, "worse_p": 0.99}
+    values |= {"no_better_p": 0.01}
     return Difference(metric=metric, **(values | overrides))
 
 

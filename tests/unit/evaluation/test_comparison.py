@@ -23,6 +23,8 @@ def test_the_same_scores_differ_by_nothing() -> None:
     holdout, scores, _ = two_models(0)
     found = compare(holdout, scores, scores, draws=50)
     assert all((metric.difference, metric.low, metric.high) == (0, 0, 0) for metric in found.metrics)
+    # In no draw is either of them better, so that nothing speaks for a gain.
+    assert all((metric.worse_p, metric.no_better_p) == (1, 1) for metric in found.metrics)
 
 
 def test_the_figures_are_those_of_the_reports() -> None:
@@ -59,6 +61,8 @@ def test_a_real_gain_is_established() -> None:
     assert found is not None
     assert found.low > 0
     assert found.worse_p > 0.95
+    assert found.no_better_p is not None
+    assert found.no_better_p < 0.05
 
 
 def test_the_same_seed_gives_the_same_bounds() -> None:

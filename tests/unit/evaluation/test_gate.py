@@ -82,12 +82,6 @@ def test_a_figure_that_is_no_number_is_unknown(metric: str, odd: float) -> None:
     ("metric", "interval", "reason"),
     [
         (
-            "average_precision",
-            (-0.001, 0.02),
-            "average precision 0.6700 against the champion's 0.6600: +0.0100 [-0.0010, +0.0200], "
-            "a gain above 0.0000 is not established",
-        ),
-        (
             "roc_auc",
             (-0.041, 0.05),
             "ROC AUC 0.6700 against the champion's 0.6600: +0.0100 [-0.0410, +0.0500], a loss of 0.0400 is possible",
@@ -103,6 +97,34 @@ def test_a_figure_that_is_no_number_is_unknown(metric: str, odd: float) -> None:
 def test_what_chance_could_explain_is_not_promoted(metric: str, interval: tuple[float, float], reason: str) -> None:
     comparison = a_comparison(**{metric: a_difference(metric, low=interval[0], high=interval[1])})
     assert judged(a_report(), a_champion(), POLICY, comparison).failures == (reason,)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        ({"champion": 0.6631}, "+0.0069 [+0.0050, +0.0150], a gain of 0.0070 is required"),
+        ({"champion": 0.67}, "+0.0000 [+0.0050, +0.0150], a gain of 0.0070 is required"),
+        ({"no_better_p": 0.081}, "+0.0100 [+0.0050, +0.0150], no gain in 8.1% of the draws > 8.0%"),
+    ],
+)
+def test_a_gain_must_be_worth_a_rollout_and_more_than_chance(found: dict[str, float], reason: str) -> None:
+    comparison = a_comparison(average_precision=a_difference("average_precision", **found))
+    (failure,) = judged(a_report(), a_champion(), POLICY, comparison).failures
+    assert failure.startswith("average precision 0.6700 against the champion's 0.6")
+    assert failure.endswith(reason)
+
+
+def test_scores_that_are_the_same_are_no_gain_even_where_any_is_enough() -> None:
+    same = a_comparison(
+        average_precision=a_difference("average_precision", champion=0.67, low=0, high=0, no_better_p=1)
+    )
+    assert not judged(a_report(), a_champion(), GatePolicy(required_gain=0), same).passed
+
+
+def test_a_gain_whose_chance_is_unknown_counts_against() -> None:
+    unknown = a_comparison(average_precision=a_difference("average_precision", no_better_p=None))
+    (reason,) = judged(a_report(), a_champion(), POLICY, unknown).failures
+    assert reason == "average precision against the champion's is unknown"
 
 
 def test_without_a_required_gain_it_is_enough_to_be_no_worse() -> None:
