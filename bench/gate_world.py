@@ -6,6 +6,7 @@ with noise on its log-odds, as much as takes that amount of average precision ov
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -38,11 +39,15 @@ class Population:
     second: np.ndarray
     """Scores of the other, which differs by its seed."""
 
-    def worse_by(self, loss: float) -> np.ndarray:
-        """Return the first fit's scores with so much noise that the average precision falls by ``loss``."""
+    def worse_by(self, loss: float, *, of: Literal["first", "second"] = "first") -> np.ndarray:
+        """Return a fit's scores with so much noise that their average precision is by ``loss`` below the second's.
+
+        Of the two fits the noise is independent, so that both are equal in truth and err differently.
+        """
         labels = self.holdout["label"].to_numpy()
-        odds = np.log(self.first / (1 - self.first))
-        noise = np.random.default_rng(5).normal(size=len(odds))
+        scores, seed = (self.first, 5) if of == "first" else (self.second, 6)
+        odds = np.log(scores / (1 - scores))
+        noise = np.random.default_rng(seed).normal(size=len(odds))
         goal = average_precision(labels, self.second) - loss
         low, high = 0.0, 8.0
         for _ in range(40):

@@ -41,7 +41,7 @@ class ScoredRows:
         """Number the cards and the UTC days of these rows."""
         import pandas as pd
 
-        days = pd.to_datetime(times, utc=True).dt.floor("D")
+        days = pd.to_datetime(times, utc=True, cache=False).dt.floor("D")
         return cls(labels, *(pd.factorize(values, sort=True)[0].astype("int32") for values in (cards, days)))
 
 

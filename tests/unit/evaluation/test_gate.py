@@ -258,6 +258,18 @@ def test_other_rows_cannot_be_compared(flipped: dict[str, Any], reason: str) -> 
     assert judged(a_report(), champion, POLICY).failures == (reason,)
 
 
+def test_no_part_of_the_gate_can_speak_for_a_challenger() -> None:
+    # What is known of leakage, serving and labels adds reasons and takes none away: bench.gate gives them as passed.
+    worse = a_comparison(average_precision=a_difference("average_precision", champion=0.67))
+    alone = judged(a_report(), a_champion(), POLICY, worse).failures
+    leaky = no_leakage().model_copy(update={"shuffled": 0.4})
+    slow, late = a_serving_cost(p95_latency_ms=80.0), dict.fromkeys(all_labelled(), 0.5)
+    failures = decide(a_report(), a_champion(), POLICY, CANDIDATE, worse, leaky, slow, late).failures
+    assert len(alone) == 1
+    assert set(alone) < set(failures)
+    assert len(failures) == 4
+
+
 def test_every_reason_is_listed() -> None:
     shuffled = a_report(average_precision=0.007, roc_auc=0.5, card_precision_at_100=0.0, calibration_error=0.4)
     failures = judged(shuffled, a_champion(), POLICY).failures
