@@ -9,7 +9,6 @@ from html import escape
 
 from ml_platform.modeling.cost_curve import CostCurve
 from ml_platform.registry.approval import Decision
-from ml_platform.registry.card import interval
 from ml_platform.registry.card_findings import findings
 from ml_platform.registry.card_plots import (
     STYLE,
@@ -27,7 +26,7 @@ h1{margin-bottom:0}h2{margin-top:2rem;border-bottom:1px solid #ddd}table{border-
 th,td{text-align:left;padding:.25rem 0;vertical-align:top}td:last-child{overflow-wrap:anywhere}
 tr+tr td{border-top:1px solid #8883}
 th{color:#555;font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;padding-left:.75rem}
-td.n{white-space:nowrap}
+td.n{white-space:nowrap}.wide{overflow-x:auto}
 .decision{padding:.75rem 1rem;background:#f3f6fa;border-left:4px solid #3367a8}.decision p{margin:.25rem 0}
 @media(prefers-color-scheme:dark){body{background:#161616;color:#e8e8e8}h2{border-color:#444}th{color:#aaa}
 .decision{background:#1f2937}}
@@ -95,11 +94,18 @@ def _figures(figures: Iterable[Figure]) -> str:
             f"{figure.value:.4f}",
             "-" if figure.low is None or figure.high is None else f"{figure.low:.4f} to {figure.high:.4f}",
             "-" if figure.champion is None else f"{figure.champion:.4f}",
-            "-" if figure.gain is None else f"{figure.gain:+.4f} ({interval(figure.gain_low, figure.gain_high)})",
+            _gain(figure),
         )
         for figure in figures
     ]
-    return _table(("figure", "this version", "90 % interval", "version before, same rows", "gain"), rows)
+    return _table(("figure", "this version", "90 % interval", "version before", "gain over it, 90 %"), rows)
+
+
+def _gain(figure: Figure) -> str:
+    if figure.gain is None:
+        return "-"
+    unknown = figure.gain_low is None or figure.gain_high is None
+    return f"{figure.gain:+.4f}" + ("" if unknown else f" ({figure.gain_low:+.4f} to {figure.gain_high:+.4f})")
 
 
 def _costs(facts: CardFacts) -> str:
@@ -241,7 +247,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple["str | Drawn", ...]]) ->
     kind = ' class="n"' if heads else ""
     head = f"<tr>{_cells('th', heads, kind)}</tr>" if heads else ""
     body = "".join(f"<tr>{_cells('td', row, kind)}</tr>" for row in rows)
-    return f"<table>{head}{body}</table>"
+    return f'<div class="wide"><table>{head}{body}</table></div>'
 
 
 def _cells(tag: str, cells: tuple["str | Drawn", ...], kind: str) -> str:

@@ -23,6 +23,8 @@ svg.range{width:7rem;display:inline-block;vertical-align:middle}
 figcaption span{white-space:nowrap;margin-right:1em}
 .key.this{background:#0072b2}.key.before{background:#b3589a}.key.fraud{background:#d55e008c}
 .key.decline{background:#e69f008c}.key.review{background:#56b4e98c}
+@media(prefers-color-scheme:dark){svg .this{stroke:#6cb6f0}svg .bar,svg .dot{fill:#6cb6f0}svg .before{stroke:#dd8fc8}
+.key.this{background:#6cb6f0}.key.before{background:#dd8fc8}}
 """
 WARNING_PSI = 0.1
 _NAMED_DAYS = 14
