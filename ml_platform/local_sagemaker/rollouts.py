@@ -16,7 +16,6 @@ from ml_platform.local_sagemaker.model_servers import LEAST_STARTUP_SECONDS, Ser
 from ml_platform.local_sagemaker.service import Service
 
 WATCH_SECONDS = 0.05
-WATCH_STRIDE_SECONDS = 10
 # A scaled clock shortens what AWS imposes, not how long real processes take to start.
 LEAST_TIMEOUT_SECONDS = 2 * LEAST_STARTUP_SECONDS
 
@@ -130,10 +129,16 @@ async def _restore_in_batches(fleet: Fleet, live: LiveEndpoint, plan: FleetPlan,
 
 async def _bake(service: Service, rollout: Rollout, report: Report) -> None:
     report("Baking")
-    clock = service.clock
+    clock, monitoring = service.clock, monitoring_of(service)
     until = clock.elapsed_seconds + rollout.bake_seconds
+    # One that is over between two looks counts too.
+    before = {name: monitoring.times_in_alarm(name) for name in rollout.alarms}
     while True:
-        tripped = [name for name in rollout.alarms if monitoring_of(service).state(name) == "ALARM"]
+        tripped = [
+            name
+            for name, times in before.items()
+            if monitoring.state(name) == "ALARM" or monitoring.times_in_alarm(name) > times
+        ]
         if tripped:
             raise RolloutError(
                 "The deployment was rolled back: one or more of its alarms went into ALARM state while it was baking: "
@@ -142,7 +147,7 @@ async def _bake(service: Service, rollout: Rollout, report: Report) -> None:
         left = until - clock.elapsed_seconds
         if left <= 0 or not clock.scale:
             return
-        # In real time too, for states that are set by hand; and after every step of a clock that is advanced.
+        # In real time, for a state may be set by hand while the clock stands.
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_SECONDS):
-                await clock.sleep(min(WATCH_STRIDE_SECONDS, left))
+                await clock.sleep(left)

@@ -142,6 +142,17 @@ def test_an_alarm_brings_the_old_fleet_back(account: Account, stand_in: str) -> 
     assert metric(stand_in, "Invocation5XXErrors", "Sum", **place, EndpointConfigName=blue) == 0
 
 
+def test_an_alarm_that_is_over_at_once_brings_the_old_fleet_back_too(account: Account, stand_in: str) -> None:
+    endpoint, green = account.an_endpoint(account.a_config("blue")), account.a_config("green")
+    deployment = blue_green(alarm := an_alarm(stand_in), Type="ALL_AT_ONCE", WaitIntervalInSeconds=1000)
+    account.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=green, DeploymentConfig=deployment)
+    eventually(lambda: account.invoke(endpoint) == "green")
+    cloudwatch: Any = boto3.client("cloudwatch", endpoint_url=stand_in)
+    for state in ("ALARM", "OK"):
+        cloudwatch.set_alarm_state(AlarmName=alarm, StateValue=state, StateReason="tried")
+    assert alarm in account.settled(endpoint)["FailureReason"]
+
+
 def test_linear_traffic_moves_in_equal_steps(account: Account) -> None:
     endpoint, green = account.an_endpoint(a_config(account, "blue")), a_config(account, "green")
     deployment = blue_green(Type="LINEAR", LinearStepSize=size(1, "INSTANCE_COUNT"), WaitIntervalInSeconds=40)

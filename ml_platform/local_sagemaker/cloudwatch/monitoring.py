@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,6 +43,7 @@ class Monitoring:
         self.endpoints = EndpointMetrics(service.clock)
         self._service = service
         self.actions = Actions(service, self.remember)
+        self._alarmed: Counter[str] = Counter()
         self._evaluated: dict[str, tuple[float, int]] = {}
         self._children: dict[str, tuple[str | None, ...]] = {}
         self._forget_at = 0.0
@@ -63,6 +65,10 @@ class Monitoring:
         alarm = self._service.store.get(KIND, name)
         return None if alarm is None else str(alarm["StateValue"])
 
+    def times_in_alarm(self, name: str) -> int:
+        """Return how often an alarm has gone into ALARM since the start of the stand-in."""
+        return self._alarmed[name]
+
     def set_state(
         self,
         alarm: Alarm,
@@ -80,6 +86,7 @@ class Monitoring:
             changes |= {"StateValue": state, "StateTransitionedTimestamp": now}
         changed = self._service.store.update(KIND, alarm["AlarmName"], **changes)
         if state != before:
+            self._alarmed[alarm["AlarmName"]] += state == "ALARM"
             logger.info("alarm %s is %s (was %s): %s", alarm["AlarmName"], state, before, reason)
             self.remember(alarm, "StateUpdate", f"Alarm updated from {before} to {state}", {"newState": reason})
             self.actions.run(changed, before, now, value)
