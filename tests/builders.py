@@ -58,14 +58,9 @@ def a_model(name: str, **overrides: Any) -> ModelPipeline:
         "training": some_training(),
         "gate": Gate(
             min_positives=5,
-            min_average_precision=0.1,
-            min_roc_auc=0.7,
-            min_card_precision_at_100=0,
-            max_calibration_error=0.2,
+            limits={"average_precision": 0.1, "roc_auc": 0.7, "card_precision_at_100": 0, "calibration_error": 0.2},
             required_gain=None,
-            max_average_precision_loss=1,
-            max_roc_auc_loss=1,
-            max_card_precision_loss=1,
+            max_losses={"average_precision": 1, "roc_auc": 1, "card_precision_at_100": 1},
         ),
         # A few frauds must not outvote drift: figures on them are noise, and so would be what they lead to.
         "monitoring": Monitoring(min_rows=200, min_matured_positives=1000),

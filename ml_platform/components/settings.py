@@ -161,8 +161,13 @@ class ModelSettings(dg.Model, dg.Resolvable):
     monitoring: Monitoring = Monitoring()
 
     @model_validator(mode="after")
-    def _metrics_are_of_the_task(self) -> Self:
+    def _metrics_are_known_and_judged(self) -> Self:
         require_known(self.task, self.metrics)
+        if undeclared := [name for name in self.gate.metrics if name not in self.metrics]:
+            raise ValueError(
+                f"the gate judges by {', '.join(undeclared)}, which `metrics` does not declare: declare it there, or "
+                "leave it out of the gate's limits, headline and max_losses"
+            )
         return self
 
     @model_validator(mode="after")

@@ -7,13 +7,15 @@ intervals ``comparison``; whether an approved package is rolled out, and how, is
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_platform.core.verdict import Verdict
 from ml_platform.evaluation.comparison import Comparison, Difference, SliceDifference
 from ml_platform.evaluation.leakage import LeakagePolicy, LeakageReport
 from ml_platform.evaluation.report import EvaluationReport
+from ml_platform.modeling.declared_metrics import METRICS
 from ml_platform.modeling.serving_cost import ServingCost
 
 
@@ -31,25 +33,20 @@ class GatePolicy(BaseModel):
         le=1,
         description="Share of each holdout day's payments whose label must be known: the day has matured.",
     )
-    min_average_precision: float = Field(
-        default=0.10, ge=0, le=1, description="Floor. Chance level is the rate of positives, below 0.01 for fraud."
+    limits: dict[str, float] = Field(
+        default={"average_precision": 0.10, "roc_auc": 0.75, "card_precision_at_100": 0.02, "calibration_error": 0.05},
+        description="By metric: a floor, or a ceiling where smaller is better. Chance level of average precision is "
+        "the rate of positives, below 0.01 for fraud; of ROC AUC it is 0.5. Card precision is at most the number of "
+        "compromised cards in a day / 100, so its floor differs by size.",
     )
-    min_roc_auc: float = Field(default=0.75, ge=0.5, le=1, description="Floor. Chance level is 0.5.")
-    min_card_precision_at_100: float = Field(
-        default=0.02,
-        ge=0,
-        le=1,
-        description="Floor. The ceiling is the number of compromised cards in a day / 100, so it differs by size.",
-    )
-    max_calibration_error: float = Field(
-        default=0.05, ge=0, le=1, description="Ceiling for the mean distance of score and observed rate."
-    )
+    headline: str = Field(default="average_precision", description="The metric in which a gain is required.")
     required_gain: float | None = Field(
         default=0.007,
         ge=0,
         le=1,
-        description="Gain in average precision over the champion that is worth a rollout: two seeds of one fit differ "
-        "by more in 5 % of the weeks of 1,000 cards. null: a challenger need only be established as no worse.",
+        description="Gain in the headline over the champion that is worth a rollout; in average precision two seeds of "
+        "one fit differ by more in 5 % of the weeks of 1,000 cards. null: a challenger need only be established as no "
+        "worse.",
     )
     max_chance_of_no_gain: float = Field(
         default=0.08,
@@ -58,14 +55,10 @@ class GatePolicy(BaseModel):
         description="Share of the draws in which a challenger with that gain may be no better all the same. ADR 0012 "
         "has the rates of false promotions and of missed ones by level.",
     )
-    max_average_precision_loss: float = Field(
-        default=0.02, ge=0, le=1, description="Loss that must be ruled out at 90 %, when no gain is required."
-    )
-    max_roc_auc_loss: float = Field(
-        default=0.04, ge=0, le=1, description="Loss against the champion's ROC AUC that must be ruled out at 90 %."
-    )
-    max_card_precision_loss: float = Field(
-        default=0.03, ge=0, le=1, description="Loss against the champion's card precision@100 to be ruled out at 90 %."
+    max_losses: dict[str, float] = Field(
+        default={"average_precision": 0.02, "roc_auc": 0.04, "card_precision_at_100": 0.03},
+        description="By metric: loss against the champion that must be ruled out at 90 %; of the headline, when no "
+        "gain is required.",
     )
     max_cost_increase_per_1000: float | None = Field(
         default=None,
@@ -91,6 +84,21 @@ class GatePolicy(BaseModel):
     min_slice_positives: int = Field(
         default=20, ge=1, description="Positives with which a slice can be judged; smaller ones are listed."
     )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that it judges by."""
+        headline = () if self.required_gain is None else (self.headline,)
+        return tuple(dict.fromkeys((*self.limits, *headline, *self.max_losses)))
+
+    @model_validator(mode="after")
+    def _thresholds_are_of_metrics(self) -> Self:
+        if unknown := [name for name in (self.headline, *self.metrics) if name not in METRICS]:
+            raise ValueError(f"there is no metric {unknown[0]}; there are {', '.join(METRICS)}")
+        for name, value in (*self.limits.items(), *self.max_losses.items()):
+            if not 0 <= value <= METRICS[name].most:
+                raise ValueError(f"{name}: a threshold lies between 0 and {METRICS[name].most:g}, not at {value}")
+        return self
 
 
 def decide(
@@ -154,22 +162,12 @@ def _immature(labelled_by_day: Mapping[date, float] | None, policy: GatePolicy) 
 def _below_floors(report: EvaluationReport, policy: GatePolicy) -> Iterator[str]:
     if report.positives < policy.min_positives:
         yield f"positives in the holdout {report.positives} < {policy.min_positives}: too few to judge"
-    floors = (
-        ("average_precision", policy.min_average_precision),
-        ("roc_auc", policy.min_roc_auc),
-        ("card_precision_at_100", policy.min_card_precision_at_100),
-    )
-    for metric, floor in floors:
-        value = _figure(report, metric)
+    for name, limit in policy.limits.items():
+        value, higher = report.figure(name), METRICS[name].better == "higher"
         if value is None:
-            yield f"{_spoken(metric)} unavailable: {report.why_unknown(metric)}"
-        elif value < floor:
-            yield f"{_spoken(metric)} {value:.4f} < {floor:.4f}"
-    error = _figure(report, "calibration_error")
-    if error is None:
-        yield f"calibration error unavailable: {report.why_unknown('calibration_error')}"
-    elif error > policy.max_calibration_error:
-        yield f"calibration error {error:.4f} > {policy.max_calibration_error:.4f}"
+            yield f"{_spoken(name)} unavailable: {report.why_unknown(name)}"
+        elif value < limit if higher else value > limit:
+            yield f"{_spoken(name)} {value:.4f} {'<' if higher else '>'} {limit:.4f}"
 
 
 def _too_dear_to_serve(serving: ServingCost | None, policy: GatePolicy, candidate_fingerprint: str) -> Iterator[str]:
@@ -187,12 +185,6 @@ def _too_dear_to_serve(serving: ServingCost | None, policy: GatePolicy, candidat
         yield f"artifact of {megabytes:.1f} MB > {policy.max_artifact_megabytes:.1f} MB"
 
 
-def _figure(report: EvaluationReport, metric: str) -> float | None:
-    """A figure of a report; what is not a finite number is unknown, because NaN is neither above nor below a floor."""
-    value: float | None = getattr(report, metric)
-    return value if value is not None and math.isfinite(value) else None
-
-
 def _against_champion(
     challenger: EvaluationReport, champion: EvaluationReport, policy: GatePolicy, comparison: Comparison | None
 ) -> Iterator[str]:
@@ -200,24 +192,22 @@ def _against_champion(
         # A gain measured on other rows is no gain, so the comparison itself would mislead.
         yield from different
     elif comparison is None:
-        yield "the champion was not compared row by row: evaluate the candidate again"
+        # What is wrong with the challenger is among the floors' reasons; this is about the champion.
+        broken = champion.figure(policy.headline) is None and champion.why_unknown(policy.headline)
+        yield f"the champion was not compared row by row: {broken or 'evaluate the candidate again'}"
     else:
         yield from _not_better(comparison, policy)
         yield from _worse_slices(comparison.slices, policy)
 
 
 def _not_better(comparison: Comparison, policy: GatePolicy) -> Iterator[str]:
-    limits = {
-        "average_precision": policy.max_average_precision_loss if policy.required_gain is None else None,
-        "roc_auc": policy.max_roc_auc_loss,
-        "card_precision_at_100": policy.max_card_precision_loss,
-        "cost_per_1000": policy.max_cost_increase_per_1000,
-    }
+    limits = dict(policy.max_losses)
     if policy.required_gain is not None:
-        yield from _no_gain(comparison.metric("average_precision"), policy.required_gain, policy.max_chance_of_no_gain)
+        limits.pop(policy.headline, None)
+        yield from _no_gain(comparison.metric(policy.headline), policy)
+    if policy.max_cost_increase_per_1000 is not None:
+        limits["cost_per_1000"] = policy.max_cost_increase_per_1000
     for name, most in limits.items():
-        if most is None:
-            continue
         found = comparison.metric(name)
         if found is None or not math.isfinite(found.low):
             yield f"{_spoken(name)} against the champion's is unknown"
@@ -225,14 +215,14 @@ def _not_better(comparison: Comparison, policy: GatePolicy) -> Iterator[str]:
             yield f"{_told(found)}, a loss of {most:.4f} is possible"
 
 
-def _no_gain(found: Difference | None, gain: float, max_chance: float) -> Iterator[str]:
+def _no_gain(found: Difference | None, policy: GatePolicy) -> Iterator[str]:
     """A gain must be worth a rollout, and chance must not explain it: neither alone keeps luck out."""
     if found is None or found.no_better_p is None or not math.isfinite(found.low):
-        yield "average precision against the champion's is unknown"
-    elif not found.difference >= gain:
-        yield f"{_told(found)}, a gain of {gain:.4f} is required"
-    elif found.no_better_p > max_chance:
-        yield f"{_told(found)}, no gain in {found.no_better_p:.1%} of the draws > {max_chance:.1%}"
+        yield f"{_spoken(policy.headline)} against the champion's is unknown"
+    elif policy.required_gain is not None and not found.difference >= policy.required_gain:
+        yield f"{_told(found)}, a gain of {policy.required_gain:.4f} is required"
+    elif found.no_better_p > policy.max_chance_of_no_gain:
+        yield f"{_told(found)}, no gain in {found.no_better_p:.1%} of the draws > {policy.max_chance_of_no_gain:.1%}"
 
 
 def _told(found: Difference) -> str:
@@ -267,12 +257,9 @@ def _different_rows(challenger: EvaluationReport, champion: EvaluationReport) ->
 
 
 def _spoken(name: str) -> str:
-    spoken = {
-        "roc_auc": "ROC AUC",
-        "card_precision_at_100": "card precision@100",
-        "cost_per_1000": "cost of 1,000 payments",
-    }
-    return spoken.get(name, name.replace("_", " "))
+    if name == "cost_per_1000":
+        return "cost of 1,000 payments"
+    return METRICS[name].spoken if name in METRICS else name.replace("_", " ")
 
 
 def _shown(value: object) -> str:

@@ -276,10 +276,17 @@ def test_every_reason_is_listed() -> None:
     assert len(failures) == 5
 
 
-@pytest.mark.parametrize("field", ["min_average_precision", "max_calibration_error", "max_roc_auc_loss"])
-def test_thresholds_are_bounded(field: str) -> None:
-    with pytest.raises(ValidationError):
-        GatePolicy(**{field: 1.5})
+@pytest.mark.parametrize("field", ["limits", "max_losses"])
+@pytest.mark.parametrize("value", [1.5, -0.1, math.nan])
+def test_thresholds_are_bounded(field: str, value: float) -> None:
+    with pytest.raises(ValidationError, match="a threshold lies between 0 and 1, not at"):
+        GatePolicy(**{field: {"roc_auc": value}})
+
+
+@pytest.mark.parametrize("thresholds", [{"limits": {"shoe_size": 1}}, {"headline": "shoe_size"}])
+def test_thresholds_are_of_metrics_that_there_are(thresholds: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="there is no metric shoe_size; there are average_precision, roc_auc"):
+        GatePolicy(**thresholds)
 
 
 def test_a_misspelt_threshold_is_refused() -> None:
