@@ -1,4 +1,4 @@
-"""SageMaker transform jobs: start one or adopt it, follow it to its end, stop it. The shape of ``training_jobs``."""
+"""SageMaker transform jobs: start one or adopt it, say how it is, stop it. The shape of ``training_jobs``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
-from ml_platform.aws import clients, failures, job_lifecycle, log_streams
-from ml_platform.aws.job_logs import JobLogs
-from ml_platform.core.clock import Clock, Sleep
-from ml_platform.core.errors import JobError
+from ml_platform.aws import clients, failures, job_lifecycle
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import CreateTransformJobRequestTypeDef, DescribeTransformJobResponseTypeDef
@@ -60,28 +57,6 @@ def start_or_adopt(
     return job_lifecycle.start_or_adopt(request["TransformJobName"], status_of, start)
 
 
-def follow(
-    region: str,
-    name: str,
-    *,
-    on_log: Callable[[str], None],
-    clock: Clock,
-    sleep: Sleep,
-    poll_seconds: float,
-    stop_on_interrupt: bool = False,
-) -> TransformJob:
-    """Wait for a transform job, passing on its log lines, and return it completed; like ``training_jobs.follow``."""
-    logs = JobLogs(region, log_streams.TRANSFORM_GROUP, name, on_log)
-    with job_lifecycle.stopped_on_interrupt(lambda: stop(region, name), enabled=stop_on_interrupt):
-        return job_lifecycle.follow(
-            lambda: _existing(region, name),
-            lambda job: logs.drain(job.phase),
-            clock=clock,
-            sleep=sleep,
-            poll_seconds=poll_seconds,
-        )
-
-
 def stop(region: str, name: str) -> None:
     """Ask SageMaker to stop a transform job; a job that ended already is no error."""
     with failures.translated(f"stop transform job {name}"):
@@ -90,13 +65,6 @@ def stop(region: str, name: str) -> None:
         except ClientError as error:
             if not failures.means_ended(error):
                 raise
-
-
-def _existing(region: str, name: str) -> TransformJob:
-    job = describe(region, name)
-    if job is None:
-        raise JobError(f"There is no transform job {name} any more. Run it again.")
-    return job
 
 
 def _transform_job(answer: "DescribeTransformJobResponseTypeDef") -> TransformJob:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from ml_platform.aws import endpoints, transform_jobs
+from ml_platform.aws import endpoints
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
 from ml_platform.aws.transform_jobs import TransformJob
 from ml_platform.batch import output
 from ml_platform.batch.transform_request import transform_job_request
 from ml_platform.core import names
-from ml_platform.core.clock import Clock, Sleep, sleep, utc_now
 from ml_platform.core.errors import JobFailedError
 from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_json, fingerprint_parts
 from ml_platform.core.settings import Settings
@@ -55,48 +54,6 @@ class BatchScores(BaseModel):
     mean_score: float
     started_at: datetime | None
     ended_at: datetime | None
-
-
-def score_batch(
-    settings: Settings,
-    store: ObjectStore,
-    inputs: BatchInputs,
-    *,
-    on_log: Callable[[str], None] = lambda _: None,
-    stop_on_interrupt: bool = True,
-    clock: Clock = utc_now,
-    sleep: Sleep = sleep,
-) -> BatchScores:
-    """Return the scores of the rows; the job that makes them runs only if none did so before.
-
-    Args:
-        settings: Instance type, role, region.
-        store: Bucket for input and output.
-        inputs: Rows and model package.
-        on_log: Gets the job's log lines.
-        stop_on_interrupt: Whether an interruption of ours stops the job.
-        clock: Present instant.
-        sleep: Waits between two looks.
-
-    Raises:
-        SourceDataError: When the rows cannot be sent.
-        JobFailedError: When the job failed, or its rows do not reconcile with ours.
-        JobStoppedError: When the job was stopped.
-    """
-
-    def run_job(request: "CreateTransformJobRequestTypeDef") -> TransformJob:
-        name = transform_jobs.start_or_adopt(settings.region, request, usable=lambda job: has_answer(store, job))
-        return transform_jobs.follow(
-            settings.region,
-            name,
-            on_log=on_log,
-            clock=clock,
-            sleep=sleep,
-            poll_seconds=settings.poll_seconds,
-            stop_on_interrupt=stop_on_interrupt,
-        )
-
-    return score_batch_by(run_job, settings, store, inputs)
 
 
 def score_batch_by(

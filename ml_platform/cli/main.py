@@ -294,6 +294,7 @@ def refit(
     model: Model,
     *,
     version: Annotated[int | None, typer.Option(help="Package version. Default: the newest.")] = None,
+    job: Annotated[bool, typer.Option("--job", help="As a SageMaker job: needs no right to rows.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Fit a registered model again, from its manifest, and compare the bytes. Ends with 1 when they differ.
@@ -302,7 +303,7 @@ def refit(
     """
     from ml_platform.cli.refit import run_refit
 
-    raise typer.Exit(run_refit(model, version, as_json=as_json))
+    raise typer.Exit(run_refit(model, version, as_job=job, as_json=as_json))
 
 
 @app.command()

@@ -17,10 +17,10 @@ def build_refit_check(model: ModelSettings, model_candidate: dg.AssetsDefinition
     @dg.asset_check(
         asset=model_candidate,
         name=REFIT_CHECK,
-        description="Fitted again from its manifest, in a process of its own, the candidate is the same to the byte.",
+        description="Fitted again from its manifest, the candidate is the same to the byte.",
     )
     def refit_gives_the_same_bytes(context: dg.AssetCheckExecutionContext, sagemaker: SageMaker) -> dg.AssetCheckResult:
-        done = sagemaker.refit(model.name, context.log.info)
+        done = sagemaker.refit(model.name, context.log.info, as_job=model.training.check_refit == "job")
         return dg.AssetCheckResult(
             passed=done.identical,
             description=told(done.failures),

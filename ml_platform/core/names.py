@@ -30,6 +30,11 @@ def training_job(model: str, fingerprint: str) -> str:
     return sagemaker_name(model, "train", fingerprint[:16])
 
 
+def refit_job(model: str, fingerprint: str) -> str:
+    """Name of the training job that does a registered fit again."""
+    return sagemaker_name(model, "refit", fingerprint[:16])
+
+
 def tuning_job(model: str, fingerprint: str) -> str:
     """Name of the tuning job for these inputs: at most 32 characters, and room for ``-r99`` among them."""
     return f"{sagemaker_name(model)[:15].strip('-')}-{fingerprint[:12]}"

@@ -61,6 +61,7 @@ class Origin(BaseModel):
 
     hyperparameters: dict[str, str] = Field(default={}, description="As the training job was given them.")
     code: dict[str, str] = Field(default={}, description="SHA-256 of the platform's own code that ran, by file.")
+    rows: dict[str, str] = Field(default={}, description="SHA-256 of features and labels, by channel.")
     python: str = ""
     machine: str = Field(default="", description="Processor type: another one may round differently.")
 

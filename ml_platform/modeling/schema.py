@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_platform.core.errors import ArtifactError
+from ml_platform.core.fingerprint import fingerprint_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,3 +91,7 @@ class Signature(BaseModel):
                 f" (the first holds {labels[wrong][0]}). Leave unlabelled rows out of the training set."
             )
         return labels
+
+    def digest(self, frame: "pd.DataFrame") -> str:
+        """Return the SHA-256 of the frame's features and labels, row by row: what a fit was of."""
+        return fingerprint_bytes(self.values(frame).tobytes() + self.labels(frame).tobytes())

@@ -109,16 +109,24 @@ class SageMaker(PlatformResource):
             on_progress=on_progress,
         )
 
-    def refit(self, model: str, on_log: Callable[[str], None]) -> "Refit":
-        """Fit the model's candidate again, in a process of its own, and compare the bytes.
+    def refit(self, model: str, on_log: Callable[[str], None], *, as_job: bool = False) -> "Refit":
+        """Fit the model's candidate again and compare the bytes.
+
+        Args:
+            model: The model.
+            on_log: Gets the container's lines.
+            as_job: By a SageMaker training job, instead of a process on this machine.
 
         Raises:
             ArtifactError: When the candidate's artifact cannot be read.
             JobFailedError: When the second fit failed.
         """
         from ml_platform.training.refit import refit
+        from ml_platform.training.refit_runs import as_a_job, in_a_process
 
-        return refit(self.store, model, self.candidate(model).artifact_uri, on_log)
+        store = self.store
+        fit_again = as_a_job(self.settings, store, model, on_log) if as_job else in_a_process(store, model, on_log)
+        return refit(store, model, self.candidate(model).artifact_uri, fit_again)
 
     def _training_inputs(
         self, model: str, training_set: "TrainingSetManifest", hyperparameters: "HyperParameters", code: Path | None

@@ -4,16 +4,14 @@ Everything is checked against the digests that were kept, so that a refit is nev
 """
 
 import json
-import platform
 from collections.abc import Mapping
 from typing import Any
 
 from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
-from ml_platform.containers.training.origin import code_digests
 from ml_platform.core import names
 from ml_platform.core.errors import ArtifactError, MLPlatformError
 from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_parts
-from ml_platform.modeling.artifact import Manifest, library_versions
+from ml_platform.modeling.artifact import Manifest
 from ml_platform.modeling.contract import CODE_CHANNEL, ContainerPaths
 from ml_platform.modeling.hyperparameters import HyperParameters
 from ml_platform.modeling.training_code import FILE
@@ -99,26 +97,27 @@ def own_code(store: ObjectStore, model: str, digest: str) -> bytes:
     return content
 
 
-def changed_since(manifest: Manifest) -> tuple[str, ...]:
-    """Return what is not here as it was at a fit: libraries, the platform's own code, Python, the processor."""
-    here = library_versions(manifest.estimator)
-    changed = [
-        f"{name} was {version}, here it is {here.get(name, 'not installed')}"
-        for name, version in sorted(manifest.libraries.items())
-        if here.get(name) != version
+def channels_of(store: ObjectStore, model: str, manifest: Manifest) -> dict[str, str]:
+    """Return what a training job is given, without reading a row: channel name to S3 prefix.
+
+    Raises:
+        ArtifactError: When the artifact does not say what it was fitted with.
+        MissingInputError: When a channel holds nothing any more.
+    """
+    hyperparameters = fitted_with(manifest)
+    splits = training_set_document(store, model, hyperparameters.parts.get("training_set", "")).get("splits", {})
+    channels = {name: str(splits[name]["uri"]) for name in _CHANNELS if name in splits}
+    if hyperparameters.code:
+        own_code(store, model, hyperparameters.code)
+        channels[CODE_CHANNEL] = store.uri(names.training_code(model, hyperparameters.code))
+    gone = [
+        f"the {name} channel is gone: there is nothing below {uri}"
+        for name, uri in channels.items()
+        if not any(True for _ in store.keys(store.key(uri)))
     ]
-    origin = manifest.origin
-    for name, before, now in (
-        ("Python", origin.python, platform.python_version()),
-        ("the processor", origin.machine, platform.machine()),
-    ):
-        if before and before != now:
-            changed.append(f"{name} was {before}, here it is {now}")
-    code = code_digests()
-    files = sorted(file for file in {*origin.code, *code} if origin.code.get(file) != code.get(file))
-    if origin.code and files:
-        changed.append(f"the platform's code differs in {', '.join(files)}")
-    return tuple(changed)
+    if gone:
+        raise MissingInputError(*gone)
+    return channels
 
 
 def _rows(store: ObjectStore, document: Mapping[str, Any]) -> dict[str, bytes]:

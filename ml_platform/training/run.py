@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
-    """Everything a candidate is made of. The fingerprint field of the hyper-parameters is set by ``train``."""
+    """Everything a candidate is made of. The fingerprint field of the hyper-parameters is set by ``train_by``."""
 
     model: str
     channels: Mapping[str, str]
@@ -80,24 +80,22 @@ def container_code_fingerprint() -> str:
     return fingerprint_parts({part: fingerprint_tree(package / part) for part in PARTS})
 
 
-def train(
+def run_job(
     settings: Settings,
     store: ObjectStore,
-    inputs: TrainingInputs,
+    request: "CreateTrainingJobRequestTypeDef",
     *,
     on_log: Callable[[str], None] = lambda _: None,
-    stop_on_interrupt: bool = True,
     clock: Clock = utc_now,
     sleep: Sleep = sleep,
-) -> Candidate:
-    """Return the candidate for these inputs; the job that makes it runs only if none did so before.
+) -> training_jobs.TrainingJob:
+    """Return the completed job for a request, without Dagster; it runs only if none did so before.
 
     Args:
-        settings: Image, role, instance type and limits.
+        settings: Region, and how often to look.
         store: Bucket of the artifacts.
-        inputs: Model, data and hyper-parameters.
+        request: What the job is to do. An interruption of ours stops it.
         on_log: Gets the container's lines while it trains.
-        stop_on_interrupt: Whether an interruption of ours stops the job.
         clock: Present instant.
         sleep: Waits between two looks.
 
@@ -105,22 +103,17 @@ def train(
         JobFailedError: With the container's reason.
         JobStoppedError: When the job was stopped.
         CapacityError: When SageMaker had no instance; a retry starts a new attempt.
-        ArtifactError: When the job completed without leaving an artifact.
     """
-
-    def run_job(request: "CreateTrainingJobRequestTypeDef") -> training_jobs.TrainingJob:
-        name = training_jobs.start_or_adopt(settings.region, request, usable=lambda job: has_artifact(store, job))
-        return training_jobs.follow(
-            settings.region,
-            name,
-            on_log=on_log,
-            clock=clock,
-            sleep=sleep,
-            poll_seconds=settings.poll_seconds,
-            stop_on_interrupt=stop_on_interrupt,
-        )
-
-    return train_by(run_job, settings, store, inputs)
+    name = training_jobs.start_or_adopt(settings.region, request, usable=lambda job: has_artifact(store, job))
+    return training_jobs.follow(
+        settings.region,
+        name,
+        on_log=on_log,
+        clock=clock,
+        sleep=sleep,
+        poll_seconds=settings.poll_seconds,
+        stop_on_interrupt=True,
+    )
 
 
 def train_by(

@@ -19,7 +19,7 @@ import pytest
 from ml_platform.aws import clients, endpoints, training_jobs
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.aws.objects import ObjectStore
-from ml_platform.batch.run import BatchInputs, read_scores, score_batch
+from ml_platform.batch.run import BatchInputs, read_scores
 from ml_platform.core import names
 from ml_platform.core.clock import sleep, utc_now
 from ml_platform.core.errors import (
@@ -37,7 +37,8 @@ from ml_platform.modeling.hyperparameters import HyperParameters
 from ml_platform.registry import lookup
 from ml_platform.registry.model_package import Submission, approve, register, reject
 from ml_platform.scoring.transaction import Scorer
-from ml_platform.training.run import Candidate, TrainingInputs, candidate_fingerprint, train
+from ml_platform.training.run import Candidate, TrainingInputs, candidate_fingerprint
+from tests.contract.jobs_by_hand import score_batch, train
 
 MODEL = "platform_path"
 FEATURES = ("amount", "card_tx_count_1d", "is_night")

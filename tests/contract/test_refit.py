@@ -19,14 +19,15 @@ from ml_platform.cli import known_models
 from ml_platform.cli.main import app
 from ml_platform.core.fingerprint import fingerprint_bytes, fingerprint_parts
 from ml_platform.core.settings import Settings
-from ml_platform.modeling.artifact import load_archive, pack_archive, save_artifact
+from ml_platform.modeling.artifact import Manifest, load_archive, pack_archive, read_manifest, save_artifact
 from ml_platform.modeling.contract import CODE_CHANNEL
 from ml_platform.modeling.hyperparameters import HyperParameters
 from ml_platform.registry.model_package import Submission, register
-from ml_platform.training import refit_inputs
 from ml_platform.training.code import store_code
-from ml_platform.training.refit import Refit, refit
-from ml_platform.training.run import TrainingInputs, train
+from ml_platform.training.refit import Refit, changed_since, refit
+from ml_platform.training.refit_runs import as_a_job, in_a_process
+from ml_platform.training.run import TrainingInputs
+from tests.contract.jobs_by_hand import train
 from tests.contract.test_search_on_stand_in import FEATURES, some_days
 
 MODEL = "refitted"
@@ -50,8 +51,17 @@ class Registry:
     store: ObjectStore
     packages: tuple[ModelPackage, ModelPackage]
 
-    def refit(self, number: int) -> Refit:
-        return refit(self.store, MODEL, self.packages[number].artifact_uri)
+    def refit(self, number: int, *, as_job: bool = False) -> Refit:
+        where = as_a_job(self.settings, self.store, MODEL) if as_job else in_a_process(self.store, MODEL)
+        return refit(self.store, MODEL, self.packages[number].artifact_uri, where)
+
+    def manifest(self, number: int, scratch: Path) -> Manifest:
+        self.store.download(self.store.key(self.packages[number].artifact_uri), scratch / "model.tar.gz")
+        return read_manifest(scratch / "model.tar.gz")
+
+    def refit_jobs(self) -> list[str]:
+        found = clients.sagemaker(self.settings.region).list_training_jobs(NameContains=f"{MODEL}-refit")
+        return [job["TrainingJobName"] for job in found["TrainingJobSummaries"]]
 
 
 def put_training_set(store: ObjectStore, days: int) -> tuple[str, dict[str, str]]:
@@ -131,11 +141,30 @@ def registry(ground_services: str, stand_in: str, tmp_path_factory: pytest.TempP
     clients.forget_clients()
 
 
+@pytest.mark.parametrize("as_job", [False, True], ids=["in a process", "as a job"])
 @pytest.mark.parametrize("number", [0, 1], ids=["lightgbm", "scikit-learn with code of its own"])
-def test_the_same_inputs_give_the_same_bytes(registry: Registry, number: int) -> None:
-    done = registry.refit(number)
+def test_the_same_inputs_give_the_same_bytes(registry: Registry, number: int, as_job: bool) -> None:  # noqa: FBT001  # a pytest parameter
+    done = registry.refit(number, as_job=as_job)
     assert done.identical
     assert done.differences == ()
+
+
+def test_a_job_needs_no_right_to_the_rows_and_is_paid_once(registry: Registry) -> None:
+    """Whoever asks reads the training set's description and the model, and nothing else of the data."""
+    read: list[str] = []
+
+    class Watched(ObjectStore):
+        def get(self, key: str) -> bytes:
+            read.append(key)
+            return super().get(key)
+
+    store = Watched(registry.store.bucket, registry.store.region)
+    for _ in range(2):
+        where = as_a_job(registry.settings, store, MODEL)
+        assert refit(store, MODEL, registry.packages[0].artifact_uri, where).identical
+    assert not [key for key in read if key.endswith(".parquet")]
+    assert len(set(registry.refit_jobs())) == len(registry.refit_jobs()) <= 2
+    assert not [name for name in registry.refit_jobs() if name.endswith("-r1")]
 
 
 def test_a_model_that_is_not_what_its_inputs_give_is_found_out(registry: Registry, tmp_path: Path) -> None:
@@ -146,7 +175,7 @@ def test_a_model_that_is_not_what_its_inputs_give_is_found_out(registry: Registr
     save_artifact(forged, honest.baseline, honest.fingerprint, tmp_path / "forged", honest.origin)
     pack_archive(tmp_path / "forged", tmp_path / "forged.tar.gz")
     address = registry.store.put(f"models/{MODEL}/forged.tar.gz", (tmp_path / "forged.tar.gz").read_bytes())
-    done = refit(registry.store, MODEL, address)
+    done = refit(registry.store, MODEL, address, in_a_process(registry.store, MODEL))
     assert not done.identical
     assert done.failures == (
         "threshold.json came out otherwise",
@@ -154,24 +183,40 @@ def test_a_model_that_is_not_what_its_inputs_give_is_found_out(registry: Registr
     )
 
 
-def test_the_command_says_so_and_ends_well(registry: Registry) -> None:
+@pytest.mark.parametrize("how", [[], ["--job"]])
+def test_the_command_says_so_and_ends_well(registry: Registry, how: list[str]) -> None:
     version = str(registry.packages[0].version)
-    done = CliRunner().invoke(app, ["refit", MODEL, "--version", version])
+    done = CliRunner().invoke(app, ["refit", MODEL, "--version", version, *how])
     assert done.exit_code == 0, done.output
     assert "same inputs, same bytes" in done.output
 
 
-def test_another_library_is_named(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refit_inputs, "library_versions", lambda _kind: {"lightgbm": "9.9", "numpy": "2"})
-    assert any(line.endswith("here it is 9.9") for line in registry.refit(0).differences)
+def test_whatever_was_otherwise_at_the_fit_is_named(registry: Registry, tmp_path: Path) -> None:
+    was = registry.manifest(0, tmp_path)
+    origin = was.origin.model_copy(
+        update={
+            "rows": {**was.origin.rows, "train": "0" * 64},
+            "python": "3.9.1",
+            "code": {**was.origin.code, "modeling/gone.py": "0" * 64},
+        }
+    )
+    now = was.model_copy(update={"libraries": {**was.libraries, "lightgbm": "9.9"}, "origin": origin})
+    assert set(was.origin.rows) == {"train", "validation"}
+    assert changed_since(was, was) == ()
+    library, python, rows, code = changed_since(was, now)
+    assert library.endswith("now it is 9.9")
+    assert python.endswith("now it is 3.9.1")
+    assert rows == "the train rows are not those that it was fitted on: they were altered"
+    assert code == "the platform's code differs in modeling/gone.py"
 
 
-def test_what_is_gone_is_named_and_nothing_is_fitted(registry: Registry) -> None:
+@pytest.mark.parametrize("as_job", [False, True], ids=["in a process", "as a job"])
+def test_what_is_gone_is_named_and_nothing_is_fitted(registry: Registry, as_job: bool) -> None:  # noqa: FBT001  # a pytest parameter
     code = next(key for key in registry.store.keys(f"models/{MODEL}/code/"))
     content = registry.store.get(code)
     registry.store.delete([code])
     try:
-        done = registry.refit(1)
+        done = registry.refit(1, as_job=as_job)
     finally:
         registry.store.put(code, content)
     assert not done.refitted

@@ -76,8 +76,10 @@ def _run(  # one job's inputs
     _report_ranking(TRAIN_CHANNEL if validation is None else VALIDATION_CHANNEL, signature.labels(measured), scores)
     report.add("threshold", float(pipeline.threshold))
     baseline = Baseline.measure(signature, measured, scores)
+    read = {TRAIN_CHANNEL: train, VALIDATION_CHANNEL: validation}
+    rows = {name: signature.digest(frame) for name, frame in read.items() if frame is not None}
     before_saving()
-    save_artifact(pipeline, baseline, hyperparameters.fingerprint, paths.model, origin(strings))
+    save_artifact(pipeline, baseline, hyperparameters.fingerprint, paths.model, origin(strings, rows))
     _log.info("model saved, fingerprint %s", hyperparameters.fingerprint)
 
 

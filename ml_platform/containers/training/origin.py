@@ -14,15 +14,17 @@ PARTS = ("containers/training", "modeling")
 _NOT_OURS = ("_tuning_", "sagemaker_")
 
 
-def origin(strings: Mapping[str, str]) -> Origin:
+def origin(strings: Mapping[str, str], rows: Mapping[str, str]) -> Origin:
     """Return what it takes to do this fit again.
 
     Args:
         strings: The job's hyper-parameters as they came.
+        rows: Digest of each channel's features and labels.
     """
     return Origin(
         hyperparameters={key: value for key, value in sorted(strings.items()) if not key.startswith(_NOT_OURS)},
         code=code_digests(),
+        rows=dict(rows),
         python=platform.python_version(),
         machine=platform.machine(),
     )
