@@ -5,6 +5,7 @@ import io
 import json
 import tokenize
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def fingerprint_source(root: Path) -> str:
     return fingerprint_json([(str(path.relative_to(root)), without_comments(path.read_text())) for path in files])
 
 
+@lru_cache(maxsize=512)
 def without_comments(source: str) -> str:
     """Return Python source without comments, blank lines, and strings that stand alone, such as docstrings.
 
