@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ml_platform.ingestion.declaration import Column, Kind, TableDeclaration
+from ml_platform.ingestion.lean_pandera import import_lean_pandera
 from ml_platform.ingestion.schema import (
     ARRIVED_AT,
     PARTITION_DAY,
@@ -129,6 +130,7 @@ def _check(reason: str, holds: "pl.Expr") -> "pa.Check":
 
 def _broken_rules(declared: TableDeclaration, parsed: "pl.DataFrame", early: "pl.Series") -> "pl.DataFrame":
     """Return row and reason of every rule that a row breaks; ``early`` rows are from the future."""
+    import_lean_pandera()
     import pandera.polars as pa
     import polars as pl
 
