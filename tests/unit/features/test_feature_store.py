@@ -1,5 +1,6 @@
 """Through Feast: definitions, training sets, the online store, and that training and serving agree."""
 
+import io
 import json
 import os
 import sqlite3
@@ -32,6 +33,7 @@ from ml_platform.features.tables import (
     ON_DEMAND_FEATURES,
     TERMINAL_FEATURES,
     TERMINAL_RISK,
+    TRANSACTIONS,
 )
 from tests.unit.features import worlds
 from tests.unit.features.conftest import World
@@ -257,6 +259,19 @@ def test_a_second_model_has_another_target_on_the_same_payments(world: World) ->
     assert per_day["label"].max() == 1
     assert tuple(frame.columns[-3:]) == features
     assert 0 < frame["label"].sum() < frame.height
+
+
+def test_a_payment_that_landed_twice_makes_no_training_set(world: World) -> None:
+    key = names.table_partition(TRANSACTIONS, a_spec(world).days()["holdout"][0])
+    content = world.store.get(key)
+    once, twice = pl.read_parquet(content), io.BytesIO()
+    pl.concat([once, once.head(1)]).write_parquet(twice)
+    world.store.put(key, twice.getvalue())
+    try:
+        with pytest.raises(FeatureError, match=r"not the same ones once each"):
+            build_training_set(world.settings, world.store, a_spec(world))
+    finally:
+        world.store.put(key, content)
 
 
 def test_missing_days_are_told_with_what_to_do(world: World) -> None:
