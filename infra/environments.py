@@ -16,6 +16,10 @@ class Environment:
     log_retention_days: int
     job_role: str = "ml-platform-sagemaker"
     """The role that jobs run as (ML_PLATFORM_ROLE_ARN)."""
+    image_repositories: str = "ml-platform-*"
+    """The ECR repositories of its images (ML_PLATFORM_TRAINING_IMAGE, ML_PLATFORM_SERVING_IMAGE)."""
+    online_tables: str = "ml_platform.*"
+    """The DynamoDB tables of online features: `<Feast project>.<view>`, when ML_PLATFORM_ONLINE_STORE is dynamodb."""
     source_stream: str = "payments"
     """The Kinesis stream that payments are read from (ML_PLATFORM_SOURCE)."""
     source_secret: str = "ml-platform/source"  # noqa: S105  # its name

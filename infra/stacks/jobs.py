@@ -30,7 +30,7 @@ class JobsStack(Stack):
             statements=[
                 *(self._one_kind(call, resource) for call, resource in JOBS.items()),
                 self._trials(),
-                self._pass_role(environment.job_role),
+                pass_role(self, environment.job_role),
             ],
         )
         self.sources = iam.ManagedPolicy(
@@ -56,15 +56,6 @@ class JobsStack(Stack):
             resources=[self.format_arn(service="sagemaker", resource=JOBS[call], resource_name="*")],
         )
 
-    def _pass_role(self, role: str) -> iam.PolicyStatement:
-        """Only the jobs' role, and only to SageMaker: any other would lend a job the rights of that role."""
-        return iam.PolicyStatement(
-            sid="LendJobsTheirRole",
-            actions=["iam:PassRole"],
-            resources=[self.format_arn(service="iam", region="", resource="role", resource_name=role)],
-            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-        )
-
     def _stream(self, stream: str) -> iam.PolicyStatement:
         return iam.PolicyStatement(
             sid="ReadPayments",
@@ -83,3 +74,13 @@ class JobsStack(Stack):
         return iam.PolicyStatement(
             sid="ReadTheSourcesPassword", actions=["secretsmanager:GetSecretValue"], resources=[arn]
         )
+
+
+def pass_role(stack: Stack, role: str) -> iam.PolicyStatement:
+    """Only the jobs' role, and only to SageMaker: any other would lend a job the rights of that role."""
+    return iam.PolicyStatement(
+        sid="LendJobsTheirRole",
+        actions=["iam:PassRole"],
+        resources=[stack.format_arn(service="iam", region="", resource="role", resource_name=role)],
+        conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+    )

@@ -10,10 +10,10 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.environments import Environment
+from infra.stacks.storage import AUDIT_PREFIX
 
 STAGE, STATUS = "sagemaker:ModelLifeCycle:stage", "sagemaker:ModelLifeCycle:stageStatus"
 APPROVAL = "sagemaker:ModelApprovalStatus"
-AUDIT_PREFIX = "audit/*"
 
 
 class RegistryStack(Stack):
@@ -22,6 +22,8 @@ class RegistryStack(Stack):
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment, data: s3.IBucket) -> None:
         super().__init__(scope, construct_id)
         packages = self.format_arn(service="sagemaker", resource="model-package", resource_name="*")
+        # A version is made in its group, and IAM asks about both.
+        made = [packages, self.format_arn(service="sagemaker", resource="model-package-group", resource_name="*")]
         cards = self.format_arn(service="sagemaker", resource="model-card", resource_name="*")
         # A tuning job trains too.
         fits = [
@@ -34,40 +36,47 @@ class RegistryStack(Stack):
             "Trainer",
             managed_policy_name=f"ml-platform-{environment.name}-trainer",
             statements=[
-                *_propose(packages),
-                _cannot_decide(packages),
+                *_propose(made),
+                *_cannot_decide(made),
                 *_keep(packages, cards),
-                *_append_only(trail),
+                _append(trail),
             ],
         )
         self.reviewer = iam.ManagedPolicy(
             self,
             "Reviewer",
             managed_policy_name=f"ml-platform-{environment.name}-reviewer",
-            statements=[*_decide(packages), _cannot_train(fits), *_keep(packages, cards), *_append_only(trail)],
+            statements=[*_decide(packages), _cannot_train(fits), *_keep(packages, cards), _append(trail)],
         )
 
 
-def _propose(packages: str) -> list[iam.PolicyStatement]:
+def _propose(made: list[str]) -> list[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(
             sid="ProposeModels",
             actions=["sagemaker:CreateModelPackage"],
-            resources=[packages],
+            resources=made,
             conditions={"StringEquals": {STAGE: "Proposal", STATUS: "PendingApproval"}},
         )
     ]
 
 
-def _cannot_decide(packages: str) -> iam.PolicyStatement:
-    """Deny, so that no other policy of the same role can allow it."""
-    return iam.PolicyStatement(
-        sid="WhoTrainsCannotApprove",
-        effect=iam.Effect.DENY,
-        actions=["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"],
-        resources=[packages],
-        conditions={"StringEquals": {APPROVAL: "Approved"}},
-    )
+def _cannot_decide(made: list[str]) -> list[iam.PolicyStatement]:
+    """Deny, so that no other policy of the same role can allow it: by the approval, and by what would look like one."""
+    forbidden = {
+        "WhoTrainsCannotApprove": {APPROVAL: "Approved"},
+        "WhoTrainsCannotSayProduction": {STAGE: "Production", STATUS: "Approved"},
+    }
+    return [
+        iam.PolicyStatement(
+            sid=sid,
+            effect=iam.Effect.DENY,
+            actions=["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"],
+            resources=made,
+            conditions={"StringEquals": condition},
+        )
+        for sid, condition in forbidden.items()
+    ]
 
 
 def _decide(packages: str) -> list[iam.PolicyStatement]:
@@ -75,7 +84,7 @@ def _decide(packages: str) -> list[iam.PolicyStatement]:
         iam.PolicyStatement(
             sid="ReadModels",
             actions=["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
-            resources=["*"],
+            resources=[packages],
         ),
         iam.PolicyStatement(
             sid="DecideAboutModels",
@@ -120,25 +129,6 @@ def _cannot_train(fits: list[str]) -> iam.PolicyStatement:
     )
 
 
-def _append_only(trail: str) -> list[iam.PolicyStatement]:
-    """A record is written when there is none of its number, and is never taken away."""
-    return [
-        iam.PolicyStatement(
-            sid="AppendToTheTrail",
-            actions=["s3:GetObject", "s3:PutObject"],
-            resources=[trail],
-        ),
-        iam.PolicyStatement(
-            sid="NeverReplaceARecord",
-            effect=iam.Effect.DENY,
-            actions=["s3:PutObject"],
-            resources=[trail],
-            conditions={"Null": {"s3:if-none-match": "true"}},
-        ),
-        iam.PolicyStatement(
-            sid="NeverDeleteARecord",
-            effect=iam.Effect.DENY,
-            actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
-            resources=[trail],
-        ),
-    ]
+def _append(trail: str) -> iam.PolicyStatement:
+    """That nobody replaces or deletes a record is the bucket's policy."""
+    return iam.PolicyStatement(sid="AppendToTheTrail", actions=["s3:GetObject", "s3:PutObject"], resources=[trail])

@@ -1,11 +1,16 @@
 """Storage: the data bucket, its access logs and their key. Stateful: nothing here is deleted with the stack."""
 
+from typing import Any
+
 from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.environments import Environment
+
+AUDIT_PREFIX = "audit/*"
 
 
 class StorageStack(Stack):
@@ -53,3 +58,25 @@ class StorageStack(Stack):
             ],
             removal_policy=RemovalPolicy.RETAIN,
         )
+        for statement in append_only(self.data):
+            self.data.add_to_resource_policy(statement)
+
+
+def append_only(data: s3.IBucket) -> list[iam.PolicyStatement]:
+    """Whoever it is: a record of the audit trail is written when there is none of its number, and never taken away."""
+    everybody: dict[str, Any] = {
+        "effect": iam.Effect.DENY,
+        "principals": [iam.AnyPrincipal()],
+        "resources": [data.arn_for_objects(AUDIT_PREFIX)],
+    }
+    return [
+        iam.PolicyStatement(
+            sid="NeverReplaceARecord",
+            actions=["s3:PutObject"],
+            conditions={"Null": {"s3:if-none-match": "true"}},
+            **everybody,
+        ),
+        iam.PolicyStatement(
+            sid="NeverDeleteARecord", actions=["s3:DeleteObject", "s3:DeleteObjectVersion"], **everybody
+        ),
+    ]

@@ -40,6 +40,24 @@ def test_every_bucket_refuses_plain_http(environment: str) -> None:
         assert {"Bool": {"aws:SecureTransport": "false"}} in [denial.get("Condition") for denial in denials]
 
 
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_nobody_at_all_may_replace_or_delete_an_audit_record(environment: str) -> None:
+    statements = {
+        statement["Sid"]: statement
+        for policy in resources(environment, "AWS::S3::BucketPolicy")
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "Sid" in statement
+    }
+    for name, actions, condition in (
+        ("NeverReplaceARecord", "s3:PutObject", {"Null": {"s3:if-none-match": "true"}}),
+        ("NeverDeleteARecord", ["s3:DeleteObject", "s3:DeleteObjectVersion"], None),
+    ):
+        found = statements[name]
+        assert (found["Effect"], found["Principal"]) == ("Deny", {"AWS": "*"})
+        assert (found["Action"], found.get("Condition")) == (actions, condition)
+        assert "/audit/*" in json.dumps(found["Resource"])
+
+
 @pytest.mark.parametrize(("environment", "days"), [("dev", 90), ("prod", 400)])
 def test_captured_requests_expire(environment: str, days: int) -> None:
     (data,) = [b for b in resources(environment, "AWS::S3::Bucket") if "VersioningConfiguration" in b["Properties"]]
