@@ -17,6 +17,7 @@ from ml_platform.aws.objects import ObjectNotFoundError, ObjectStore
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
 from ml_platform.core.settings import Settings
+from ml_platform.modeling.declared_metrics import METRICS
 from ml_platform.registry import lookup
 from ml_platform.resources.deciding_policy import DecidingPolicy, deciding_policy
 from ml_platform.resources.governance import Governance
@@ -52,6 +53,8 @@ class Judgement(BaseModel):
     compared_with: dict[str, float] = {}
     """The same figures of the champion, or as promised at the gate."""
     at: str | None = None
+    about_version: int | None = None
+    """The version that was live when it was judged; None for the gate's, and where nobody wrote it down."""
 
 
 class ModelStatus(BaseModel):
@@ -70,8 +73,8 @@ class ModelStatus(BaseModel):
     last_decision: Judgement | None = None
 
 
-def model_status(settings: Settings, model: str) -> ModelStatus:
-    """Return the state of one model."""
+def model_status(settings: Settings, model: str, policies: Mapping[str, str] | None = None) -> ModelStatus:
+    """Return the state of one model; ``policies`` are those declared now, and None are not compared."""
     registered = lookup.list_packages(settings.region, names.model_package_group(model))
     packages = [
         Package(version=found.version, approval=found.status, reason=found.approval_description, arn=found.arn)
@@ -84,10 +87,12 @@ def model_status(settings: Settings, model: str) -> ModelStatus:
     return ModelStatus(
         model=model,
         live=live,
-        policy=deciding_policy(store, model, next((found for found in registered if found.arn == served), None)),
+        policy=deciding_policy(
+            store, model, next((found for found in registered if found.arn == served), None), policies
+        ),
         newest_package=packages[0] if packages else None,
         pending_versions=[found.version for found in packages if found.approval == PENDING],
-        doubts=doubts(Governance(settings, model), registered, live.package if live else None, utc_now()),
+        doubts=doubts(Governance(settings, model), registered, live.package if live else None, utc_now(), policies),
         last_gate=_gate(_document(manifests, "evaluation_report")),
         last_drift=_drift(_document(manifests, "drift_report")),
         last_performance=_performance(_document(manifests, "performance_report")),
@@ -96,15 +101,16 @@ def model_status(settings: Settings, model: str) -> ModelStatus:
 
 
 def doubts(
-    governance: Governance, registered: Sequence[ModelPackage], live: Package | None, now: datetime
+    governance: Governance,
+    registered: Sequence[ModelPackage],
+    live: Package | None,
+    now: datetime,
+    policies: Mapping[str, str] | None = None,
 ) -> dict[int, list[str]]:
-    """Return what speaks against the packages that matter now; one without doubts is left out.
-
-    Policies are not compared here but by ``approve``: to know them takes Dagster, and seconds.
-    """
+    """Return what speaks against the packages that matter now; one without doubts is left out."""
     newest = {found.status: found.arn for found in reversed(registered)}
     matter = {newest.get(PENDING), newest.get(APPROVED), live.arn if live else None}
-    found = {one.version: list(governance.doubts(one, at=now)) for one in registered if one.arn in matter}
+    found = {one.version: list(governance.doubts(one, policies, at=now)) for one in registered if one.arn in matter}
     return {version: said for version, said in found.items() if said}
 
 
@@ -153,7 +159,12 @@ def _gate(document: Mapping[str, Any] | None) -> Judgement | None:
 def _drift(document: Mapping[str, Any] | None) -> Judgement | None:
     if document is None:
         return None
-    return Judgement(outcome=_outcome(document, "no drift", "drifted"), reasons=_reasons(document), at=_when(document))
+    return Judgement(
+        outcome=_outcome(document, "no drift", "drifted"),
+        reasons=_reasons(document),
+        at=_when(document),
+        about_version=_about(document),
+    )
 
 
 def _performance(document: Mapping[str, Any] | None) -> Judgement | None:
@@ -166,6 +177,7 @@ def _performance(document: Mapping[str, Any] | None) -> Judgement | None:
         figures=_headline(document.get("matured")),
         compared_with={} if promised is None else {"average_precision": float(promised)},
         at=_when(document),
+        about_version=_about(document),
     )
 
 
@@ -173,7 +185,9 @@ def _decision(document: Mapping[str, Any] | None) -> Judgement | None:
     if document is None:
         return None
     action = str(document.get("action", "unknown")).replace("_", " ")
-    return Judgement(outcome=action, reasons=[*document.get("reasons", ())], at=_when(document))
+    return Judgement(
+        outcome=action, reasons=[*document.get("reasons", ())], at=_when(document), about_version=_about(document)
+    )
 
 
 def _outcome(document: Mapping[str, Any], well: str, badly: str) -> str:
@@ -187,9 +201,16 @@ def _reasons(document: Mapping[str, Any]) -> list[str]:
     return [str(reason) for reason in document.get("failures") or ()]
 
 
+def _about(document: Mapping[str, Any]) -> int | None:
+    version = str(document.get("package_arn") or "").rpartition("/")[2]
+    return int(version) if version.isdecimal() else None
+
+
 def _when(document: Mapping[str, Any]) -> str | None:
     return next((str(document[name]) for name in ("decided_at", "as_of", "last_at") if document.get(name)), None)
 
 
 def _headline(report: Mapping[str, Any] | None) -> dict[str, float]:
-    return {name: float(report[name]) for name in HEADLINE if report.get(name) is not None} if report else {}
+    """Return the figures people look for first; of a model that declares none of them, all it has."""
+    known = {name: float(report[name]) for name in METRICS if report.get(name) is not None} if report else {}
+    return {name: known[name] for name in HEADLINE if name in known} or known

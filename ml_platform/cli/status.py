@@ -6,7 +6,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ml_platform.cli.console import out
+from ml_platform.cli.console import out, progress
 from ml_platform.cli.environment import chosen_by_caller
 from ml_platform.cli.known_models import known_models, require_model
 from ml_platform.cli.model_status import Judgement, Live, ModelStatus, Package, model_status
@@ -31,12 +31,24 @@ def run_status(model: str | None, *, as_json: bool) -> None:
     if not as_json:
         out.print(services_table(settings))
     with attached(settings):
-        found = [model_status(settings, name) for name in models]
+        found = [model_status(settings, name, _declared(name)) for name in models]
     if as_json:
         out.out(json.dumps([status.model_dump(mode="json") for status in found], indent=2), highlight=False)
         return
     for status in found:
         out.print(Panel(render(status), title=f"[bold]{status.model}[/bold]", title_align="left"))
+
+
+def _declared(model: str) -> dict[str, str] | None:
+    """Return the fingerprints of a model's declared policies; a folder that does not load must not hide the rest."""
+    from ml_platform.cli.approve import declared_policies
+
+    try:
+        return declared_policies(model)
+    except Exception as error:  # noqa: BLE001  # whatever a model's own code raises
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        progress(f"{model} does not load, so its policies are not compared: {reason}")
+        return None
 
 
 def services_table(settings: Settings) -> Table:
@@ -70,7 +82,7 @@ def render(status: ModelStatus) -> Table:
         ("performance", status.last_performance, "performance_report"),
         ("decision", status.last_decision, "operating_decision"),
     ):
-        table.add_row(title, _judgement(judgement) if judgement else _not_yet(status.model, asset))
+        table.add_row(title, _judgement(judgement, status.live) if judgement else _not_yet(status.model, asset))
     return table
 
 
@@ -102,10 +114,13 @@ def _registry(status: ModelStatus) -> Text:
     return text
 
 
-def _judgement(judgement: Judgement) -> Text:
+def _judgement(judgement: Judgement, live: Live | None) -> Text:
     text = Text(judgement.outcome, COLOURS.get(judgement.outcome, "red"))
     if judgement.at:
         text.append(f"  {judgement.at[:16].replace('T', ' ')} UTC", "dim")
+    serves = live.package.version if live and live.package else None
+    if judgement.about_version is not None and judgement.about_version != serves:
+        text.append(f"\nabout version {judgement.about_version}, which is not live now", "yellow")
     for name, value in judgement.figures.items():
         text.append(f"\n{name} {value:.4f}", "default")
         if name in judgement.compared_with:

@@ -73,6 +73,20 @@ def test_a_stopped_candidate_shows_every_reason_and_both_figures(store: ObjectSt
         assert text in shown
 
 
+def test_a_judgement_of_the_version_before_says_so() -> None:
+    live = Live(
+        endpoint="card-fraud",
+        endpoint_status="InService",
+        since=datetime(2026, 3, 30, tzinfo=UTC),
+        package=Package(version=2, approval="Approved", arn="arn:2"),
+    )
+    for version, said in ((1, True), (2, False)):
+        arn = f"arn:aws:sagemaker:us-east-1:000000000000:model-package/card-fraud/{version}"
+        decision = gathering._decision({"action": "retrain", "package_arn": arn})
+        shown = screen(ModelStatus(model="card_fraud", live=live, last_decision=decision))
+        assert ("about version 1, which is not live now" in shown) is said
+
+
 def test_too_little_traffic_is_neither_good_nor_bad() -> None:
     drift = gathering._drift({"judged": False, "failures": ["only 3 rows were captured"]})
     assert drift is not None

@@ -7,7 +7,9 @@ import pytest
 from ml_platform.aws.model_packages import ModelPackage
 from ml_platform.aws.objects import ObjectStore
 from ml_platform.core import names
+from ml_platform.core.fingerprint import fingerprint_json
 from ml_platform.modeling.decision_policy import DecisionPolicy
+from ml_platform.modeling.money import MoneyParameters
 from ml_platform.resources.deciding_policy import deciding_policy
 
 MODEL = "card_fraud"
@@ -50,3 +52,15 @@ def test_before_the_first_policy_there_is_none_and_one_that_cannot_be_read_is_sa
     found = deciding_policy(store, "unreadable", package("x"))
     assert found is not None
     assert "none of this platform version" in found.said
+
+
+def test_a_policy_of_other_figures_than_those_declared_does_not_fit(store: ObjectStore) -> None:
+    store.put(names.decision_policy_in_force(MODEL), POLICY.model_dump_json().encode())
+    declared = {"decision policy": fingerprint_json(MoneyParameters().model_dump(mode="json"))}
+    same = deciding_policy(store, MODEL, package("fitted-on"), declared)
+    other = deciding_policy(store, MODEL, package("fitted-on"), {"decision policy": "another"})
+    assert same is not None
+    assert same.fits
+    assert other is not None
+    assert not other.fits
+    assert "with other figures of the business" in other.said
