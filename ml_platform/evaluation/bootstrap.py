@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 DRAWS = 500
 THREADS = 2
-AT_ONCE = 16
-"""Draws measured together: more of them no longer fit the processor's cache."""
+WEIGHTS_AT_ONCE = 400_000
+"""Weights of the draws that are measured together: more of them no longer fit the processor's cache."""
 MAX_UNITS = 50_000
 """Rows without a card are drawn in at most so many groups, each from all days: draws of single rows would not fit."""
 RANKING_METRICS = ("average_precision", "roc_auc", "recall_at_fpr", "card_precision_at_100")
@@ -99,8 +99,9 @@ def ranking_draws(rows: ScoredRows, scores: "Mapping[str, np.ndarray]", drawn: "
 
     # The rows as they are: each card once.
     all_weights = np.concatenate([np.ones_like(drawn[:1]), drawn])
+    parts = min(1 + all_weights.size // WEIGHTS_AT_ONCE, 1 + len(drawn) // 16)
     with ThreadPoolExecutor(THREADS) as pool:
-        table = np.concatenate(list(pool.map(measure, np.array_split(all_weights, len(all_weights) // AT_ONCE + 1))))
+        table = np.concatenate(list(pool.map(measure, np.array_split(all_weights, parts))))
     return {
         name: Draws(
             dict(zip(RANKING_METRICS, table[0, position].tolist(), strict=True)),
