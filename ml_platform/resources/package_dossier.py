@@ -1,6 +1,6 @@
 """The dossier of a candidate: what training, features and evaluation know of it, as the registry keeps it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -108,12 +108,20 @@ def build_dossier(
         champion_precision_by_recall=champion.precision_by_recall if champion else (),
         observed_by_score=challenger.observed_by_score,
         limits=_limits(training_set, evidence),
-        gate={name: str(value) for name, value in declared.gate.items() if value is not None},
+        gate=dict(_thresholds(declared.gate)),
         replaces_version=evidence.champion_version,
         replaces_because=_why(evidence),
         judged_at=evidence.decided_at,
     )
     return Dossier(facts=facts, basis=basis, evidence=evidence.model_dump(mode="json"), registered_at=origin.at)
+
+
+def _thresholds(gate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in gate.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", shown) for inner, shown in _thresholds(value))
+        elif value is not None:
+            yield name, str(value)
 
 
 def _features(baseline: "Baseline") -> tuple[FeatureFacts, ...]:

@@ -73,6 +73,12 @@ def test_a_stopped_candidate_shows_every_reason_and_both_figures(store: ObjectSt
         assert text in shown
 
 
+def test_a_model_that_declares_other_metrics_shows_those() -> None:
+    report = {"rows": 9, "roc_auc": 0.7, "log_loss": 0.5, "calibration_error": None}
+    assert gathering._headline(report) == {"roc_auc": 0.7}
+    assert gathering._headline({"rows": 9, "log_loss": 0.5}) == {"log_loss": 0.5}
+
+
 def test_a_judgement_of_the_version_before_says_so() -> None:
     live = Live(
         endpoint="card-fraud",
