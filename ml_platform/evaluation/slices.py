@@ -43,15 +43,21 @@ class SliceBy(BaseModel):
         """Return why this cut has no slices here, or None when it has."""
         if self.column not in holdout.columns:
             return f"the rows have no column {self.column}"
-        return f"no row has a {self.column}" if holdout[self.column].isna().all() else None
+        if holdout[self.column].isna().all():
+            return f"no row has a {self.column}"
+        whole = next((name for name, rows in self._parts(holdout) if rows.all()), None)
+        # What all rows are judged by would be judged twice.
+        return f"all rows are {whole}" if whole else None
 
     def cut(self, holdout: "pd.DataFrame") -> "Iterator[tuple[str, np.ndarray]]":
         """Yield each slice's name and its rows as booleans of shape (n_rows,); nothing when it is absent."""
+        if self.absent(holdout) is None:
+            yield from self._parts(holdout)
+
+    def _parts(self, holdout: "pd.DataFrame") -> "Iterator[tuple[str, np.ndarray]]":
         import numpy as np
         import pandas as pd
 
-        if self.absent(holdout) is not None:
-            return
         values = holdout[self.column]
         if self.unit == "hour":
             values = pd.to_datetime(values, utc=True).dt.hour

@@ -41,7 +41,9 @@ def test_the_figures_are_those_of_the_reports() -> None:
 
 def test_slices_take_recall_where_all_rows_do() -> None:
     holdout, first, second = two_models(2)
-    found = compare(holdout, first, second, slices=[SliceBy(name="all", column="label", edges=(2,))], draws=5)
+    # All frauds, and all genuine payments but one.
+    holdout["part"] = np.arange(len(holdout)) == int(np.argmin(holdout["label"].to_numpy()))
+    found = compare(holdout, first, second, slices=[SliceBy(name="part", column="part", edges=(1,))], draws=5)
     (every,), overall = found.slices, found.metric("recall_at_fpr")
     assert overall is not None
     assert (every.challenger, every.champion) == pytest.approx((overall.challenger, overall.champion), abs=1e-12)
@@ -132,6 +134,13 @@ def test_scores_that_are_no_numbers_cannot_be_compared() -> None:
 def test_edges_that_do_not_rise_are_refused() -> None:
     with pytest.raises(ValueError, match="must rise"):
         SliceBy(name="amount", column="amount", edges=(20, 10))
+
+
+def test_a_cut_that_parts_nothing_is_no_slice() -> None:
+    cut = SliceBy(name="card age", column="age", edges=(30,))
+    old = pd.DataFrame({"age": [31.0, 90.0]})
+    assert (cut.absent(old), list(cut.cut(old))) == ("all rows are card age from 30", [])
+    assert cut.absent(pd.DataFrame({"age": [3.0, 90.0]})) is None
 
 
 def test_missing_values_are_a_slice_of_their_own() -> None:
