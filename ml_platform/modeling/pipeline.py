@@ -4,6 +4,7 @@ Everything is learnt in ``fit``; scoring only applies it. Saving and loading is 
 is ``training_code``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ml_platform.modeling.hyperparameters import HyperParameters
 
 __all__ = ["FittedPipeline", "Progress"]
+
+_CHECKED_ROWS, _STEPS, _ROUNDING = 100, 10, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class FittedPipeline:
         reference = declared.reference(signature.features) if declared else estimator.reference(rows.matrix)
         bare = cls(signature, estimator, reference=reference)
         bare._require_an_answer_to_nothing()
+        bare._require_monotone(rows.matrix[:_CHECKED_ROWS], hyperparameters.monotone)
         if validation is None or held_out is None:
             return bare
         return bare._calibrated(signature.values(validation), held_out)
@@ -88,6 +92,26 @@ class FittedPipeline:
         import numpy as np
 
         self.score_matrix(np.full((1, len(self.signature.features)), np.nan))
+
+    def _require_monotone(self, matrix: "np.ndarray", declared: "Mapping[str, int]") -> None:
+        """Refuse a model that goes against what is declared: training code of one's own may not have read it.
+
+        Each feature's observed values are tried one after the other in rows that are else as they were.
+        """
+        import numpy as np
+
+        for name, direction in declared.items():
+            column = self.signature.features.index(name)
+            values = np.unique(matrix[:, column][np.isfinite(matrix[:, column])])
+            steps = values[np.unique(np.linspace(0, len(values) - 1, _STEPS).astype(int))] if len(values) else values
+            many = np.repeat(matrix[:, None, :], len(steps), axis=1)
+            many[:, :, column] = steps
+            scores = self.estimator.raw(many.reshape(-1, matrix.shape[1])).reshape(len(matrix), len(steps))
+            if (direction * np.diff(scores, axis=1) < -_ROUNDING).any():
+                raise ArtifactError(
+                    f"{name} is declared to only {'raise' if direction > 0 else 'lower'} the score, and the model does"
+                    " not keep to it. LightGBM does by itself; your own code reads hyperparameters.monotone."
+                )
 
     @property
     def booster(self) -> "lgb.Booster":

@@ -78,7 +78,7 @@ def put_training_set(store: ObjectStore, days: int) -> tuple[str, dict[str, str]
     }
     fingerprint = fingerprint_parts(fingerprints)
     prefix = f"models/{MODEL}/training-sets/{fingerprint}/"
-    described = {}
+    described: dict[str, Any] = {}
     for name, content in contents.items():
         store.put(f"{prefix}{name}/part-0.parquet", content)
         described[name] = {"uri": store.uri(f"{prefix}{name}/"), "rows": splits[name].height}

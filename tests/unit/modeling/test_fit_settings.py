@@ -1,16 +1,23 @@
 """Imbalance, decay, monotone and categorical features and missing values do what they are declared to do."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from ml_platform.core.errors import ArtifactError, ConfigurationError
 from ml_platform.evaluation.folds import prequential_folds
 from ml_platform.modeling.hyperparameters import HyperParameters
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.prequential import Trial, inner_folds, measure_fold, split_folds
+from ml_platform.modeling.training_code import TrainingRows
 from ml_platform.modeling.weights import row_weights
 from tests.unit.modeling.payments import FEATURES, hyperparameters, payments
 
@@ -161,3 +168,36 @@ def test_a_fold_without_frauds_is_no_figure() -> None:
     test = dated(2).assign(label=0)
     with pytest.raises(ArtifactError, match="one class only"):
         measure_fold(test, "label", np.zeros(len(test)), "roc_auc")
+
+
+def own_logistic(rows: TrainingRows, _: HyperParameters) -> Any:
+    """Training code that reads no setting."""
+    model = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
+    return model.fit(rows.matrix, rows.labels, logisticregression__sample_weight=rows.weights)
+
+
+def own_forest(rows: TrainingRows, given: HyperParameters) -> Any:
+    """Training code that reads what is declared."""
+    directions = [given.monotone.get(name, 0) for name in rows.features]
+    return RandomForestClassifier(10, min_samples_leaf=20, monotonic_cst=directions, random_state=0).fit(
+        np.nan_to_num(rows.matrix), rows.labels
+    )
+
+
+def test_training_code_that_goes_against_what_is_declared_is_refused() -> None:
+    frame = payments(2000, 1)
+    FittedPipeline.fit(frame, None, hyperparameters(monotone={"amount": 1}), code=own_logistic)
+    with pytest.raises(ArtifactError, match="amount is declared to only lower the score"):
+        FittedPipeline.fit(frame, None, hyperparameters(monotone={"amount": -1}), code=own_logistic)
+    FittedPipeline.fit(frame, None, hyperparameters(monotone={"amount": -1}), code=own_forest)
+
+
+@pytest.mark.parametrize("setting", [{"positive_weight": "balanced"}, {"half_life_days": 2.0}])
+def test_training_code_of_ones_own_is_given_the_weights(setting: dict[str, Any]) -> None:
+    frame = payments(2000, 1)
+    frame["event_time"] = pd.date_range("2026-01-01", periods=2000, freq="10min", tz="UTC")
+    plain, weighted = (
+        FittedPipeline.fit(frame, None, hyperparameters(**given), code=own_logistic).score(frame)
+        for given in ({}, setting)
+    )
+    assert not np.allclose(plain, weighted, atol=1e-3)
