@@ -1,6 +1,5 @@
 """Through Feast: definitions, training sets, the online store, and that training and serving agree."""
 
-import io
 import json
 import os
 import sqlite3
@@ -17,7 +16,6 @@ from ml_platform.aws.tables import DailyTable
 from ml_platform.core import names
 from ml_platform.core.errors import FeatureError
 from ml_platform.features.labels.known import labels_as_known
-from ml_platform.features.offline.labelled_payments import labelled_payments
 from ml_platform.features.offline.lookup import point_in_time_features, references
 from ml_platform.features.offline.training_set import build_training_set, read_split
 from ml_platform.features.offline.training_set_spec import TrainingSetManifest, TrainingSetSpec
@@ -33,7 +31,6 @@ from ml_platform.features.tables import (
     ON_DEMAND_FEATURES,
     TERMINAL_FEATURES,
     TERMINAL_RISK,
-    TRANSACTIONS,
 )
 from tests.unit.features import worlds
 from tests.unit.features.conftest import World
@@ -152,13 +149,6 @@ def test_a_training_set_holds_each_labelled_payment_of_its_days_once(world: Worl
         assert frame.columns == ["transaction_id", "event_time", "customer_id", "terminal_id", "label", *MODEL_FEATURES]
 
 
-def test_a_holdout_that_ends_before_its_labels_are_known_says_so_day_by_day(world: World) -> None:
-    spec = a_spec(world).model_copy(update={"label_delay_days": 0})
-    labelled = labelled_payments(world.store, spec, "holdout").labelled_by_day
-    assert list(labelled) == sorted(labelled)
-    assert labelled[spec.days()["holdout"][1]] < 0.5
-
-
 def test_splits_are_counted_back_from_as_of_with_a_gap_before_the_holdout() -> None:
     spec = TrainingSetSpec(
         model="m", as_of=datetime(2018, 8, 22, tzinfo=UTC), train_days=7, validation_days=0, holdout_days=7
@@ -259,19 +249,6 @@ def test_a_second_model_has_another_target_on_the_same_payments(world: World) ->
     assert per_day["label"].max() == 1
     assert tuple(frame.columns[-3:]) == features
     assert 0 < frame["label"].sum() < frame.height
-
-
-def test_a_payment_that_landed_twice_makes_no_training_set(world: World) -> None:
-    key = names.table_partition(TRANSACTIONS, a_spec(world).days()["holdout"][0])
-    content = world.store.get(key)
-    once, twice = pl.read_parquet(content), io.BytesIO()
-    pl.concat([once, once.head(1)]).write_parquet(twice)
-    world.store.put(key, twice.getvalue())
-    try:
-        with pytest.raises(FeatureError, match=r"not the same ones once each"):
-            build_training_set(world.settings, world.store, a_spec(world))
-    finally:
-        world.store.put(key, content)
 
 
 def test_missing_days_are_told_with_what_to_do(world: World) -> None:
