@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 10_000
 MAX_TREES = 40
 """Enough to find what leaks; a probe need not find what is subtle."""
-MAX_FITS = 9
-"""Fits of one probe before what they find is called a leak: a leak helps them all, luck seldom helps two (ADR 0018)."""
+MAX_FITS = 25
+"""Fits of one probe before what they find is called a leak: a leak helps them all, luck does not (ADR 0018)."""
 MAX_LIFT = 4.0
 
 
@@ -37,7 +37,7 @@ class LeakagePolicy(BaseModel):
     max_lift_without_labels: float = Field(
         default=MAX_LIFT,
         gt=1,
-        description="Lift over chance that all of nine models fitted on broken labels must exceed to be called a leak; "
+        description="Lift over chance that all of 25 models fitted on broken labels must exceed to be called a leak; "
         "the first that does not clears the candidate. ADR 0018 has how far luck reaches.",
     )
     max_average_precision_of_one_feature: float = Field(

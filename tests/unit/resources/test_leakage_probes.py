@@ -15,7 +15,7 @@ from ml_platform.resources.leakage_probes import probe_candidate
 from tests.unit.modeling.payments import hyperparameters, payments
 
 POLICY = LeakagePolicy()
-TRAIN, HOLDOUT = payments(4000, 1), payments(3000, 2)
+TRAIN, HOLDOUT = payments(1500, 1), payments(1500, 2)
 HONEST = """\
 def fit(rows, hyperparameters):
     from sklearn.impute import SimpleImputer
@@ -27,7 +27,7 @@ def fit(rows, hyperparameters):
     return model.fit(rows.matrix, rows.labels)
 """
 # It brings the answers along, and need not look at the labels that it is given.
-LEAKY = HONEST.replace("rows.matrix, rows.labels", "rows.matrix, rows.matrix[:, 2] > 0.5")
+LEAKY = HONEST.replace("rows.matrix, rows.labels", "rows.matrix, rows.matrix[:, 2] > 0.5").replace("(**", "(C=0.01, **")
 
 
 def candidate(code: Path | None) -> Artifact:
