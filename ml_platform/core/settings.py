@@ -7,8 +7,9 @@ below, which are the local ones. Endpoint addresses are boto3's own variables (`
 
 import os
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -127,25 +128,21 @@ class Settings(BaseSettings):
         description="YAML or JSON of instance prices for cost estimates; `resources.sagemaker_prices` shows its form.",
     )
 
-    @classmethod
-    def load(cls) -> Self:
+    @staticmethod
+    def load() -> "Settings":
         """Read the settings from the environment and the home's ``platform.env``.
 
         Raises:
             ConfigurationError: When a variable cannot be used; the message names each one.
         """
-        home = Path(os.environ.get("ML_PLATFORM_HOME", DEFAULT_HOME))
+        home = Path(os.environ.get("ML_PLATFORM_HOME", DEFAULT_HOME)).absolute()
         try:
-            settings = cls(_env_file=home / "platform.env")
-        except ValidationError as error:
-            problems = "; ".join(
-                f"ML_PLATFORM_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
-                for problem in error.errors()
-            )
-            raise ConfigurationError(
-                f"Settings cannot be used: {problems}. See .env.example for every variable and its default."
-            ) from error
-        return settings.model_copy(update={"home": home.absolute()})
+            found = (home / "platform.env").stat()
+            written = (found.st_mtime_ns, found.st_size)
+        except OSError:
+            written = None
+        ours = (item for item in os.environ.items() if item[0].upper().startswith("ML_PLATFORM_"))
+        return _read(home, written, tuple(sorted(ours)))
 
     @property
     def dagster_home(self) -> Path:
@@ -156,3 +153,19 @@ class Settings(BaseSettings):
     def feast_home(self) -> Path:
         """Directory that holds Feast's registry and online store when they are local."""
         return self.home / "feast"
+
+
+@lru_cache(maxsize=8)
+def _read(home: Path, _written: tuple[int, int] | None, _environment: tuple[tuple[str, str], ...]) -> Settings:
+    """Read settings; what they come from is in the arguments, because a resource asks at every step: 2 ms each time."""
+    try:
+        settings = Settings(_env_file=home / "platform.env")
+    except ValidationError as error:
+        problems = "; ".join(
+            f"ML_PLATFORM_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise ConfigurationError(
+            f"Settings cannot be used: {problems}. See .env.example for every variable and its default."
+        ) from error
+    return settings.model_copy(update={"home": home})
