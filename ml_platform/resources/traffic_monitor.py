@@ -5,7 +5,6 @@ import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ml_platform.aws.objects import ObjectNotFoundError
 from ml_platform.aws.tables import DailyTable
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
@@ -199,12 +198,11 @@ class TrafficMonitor(PlatformResource):
         """Rows captured in the window since the live model went live; earlier rows were another model's."""
         import pandas as pd
 
-        frames = []
-        for hour in _hours(window):
-            try:
-                frames.append(pd.read_parquet(io.BytesIO(self.store.get(names.captured_traffic(model, hour)))))
-            except ObjectNotFoundError:
-                continue
+        store = self.store
+        # One listing: most hours of a window have no traffic, and asking for each took seconds.
+        there = set(store.keys(names.model_prefix(model, "captured-traffic")))
+        keys = [key for hour in _hours(window) if (key := names.captured_traffic(model, hour)) in there]
+        frames = [pd.read_parquet(io.BytesIO(store.get(key))) for key in keys]
         if not frames:
             raise EndpointError(
                 f"No captured traffic of {model} in the last {window}. Materialize {model}/captured_traffic."
@@ -218,13 +216,12 @@ class TrafficMonitor(PlatformResource):
         An earlier model's lines need not fit the live one's signature: to replace a model breaks no data. A line
         whose time cannot be read counts unless its whole hour is from before the swap.
         """
-        since = _from(live)
+        since, store = _from(live), self.store
+        there = set(store.keys(names.model_prefix(model, "captured-rejects")))
         count = 0
         for hour in _hours(window):
-            try:
-                rejects = self.store.get_json(names.captured_rejects(model, hour))
-            except ObjectNotFoundError:
-                continue
+            key = names.captured_rejects(model, hour)
+            rejects = store.get_json(key) if key in there else []
             end = hour + timedelta(hours=1)
             times = (reject["inference_time"] for reject in rejects)
             count += sum(datetime.fromisoformat(at) >= since if at else end > since for at in times)
