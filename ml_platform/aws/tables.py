@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
+from os.path import commonprefix
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -64,9 +65,13 @@ class DailyTable:
         """
         import polars as pl
 
-        versions = dict(self.store.versions(names.table_prefix(self.name)))
         span = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
-        keys = [key for day in span if (key := names.table_partition(self.name, day)) in versions]
+        wanted = [names.table_partition(self.name, day) for day in span]
+        if not wanted:
+            return pl.DataFrame()
+        # Of one day nothing else is listed. S3's prefixes are characters, not folders.
+        versions = dict(self.store.versions(commonprefix([wanted[0], wanted[-1]])))  # noqa: RUF071
+        keys = [key for key in wanted if key in versions]
         with ThreadPoolExecutor(_PARALLEL) as pool:
             contents = list(pool.map(lambda key: self._content(key, versions[key]), keys))
         frames = [pl.scan_parquet(content) for content in contents if content is not None]
