@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ml_platform.aws import model_packages, training_jobs
 from ml_platform.core import names
 from ml_platform.registry import model_package
+from ml_platform.registry.approval import TRAINED_BY
 from ml_platform.resources.evidence import PackageEvidence
 from ml_platform.resources.platform import PlatformResource
 from ml_platform.tracking.candidate_run import CandidateRun, TrackedRun, TrackingError, track
@@ -125,7 +126,11 @@ def _linked(run: CandidateRun, package: "ModelPackage | None") -> CandidateRun:
     """Return a run with the link to its package as it is now: it may have waited since before its registration."""
     if package is None:
         return run
-    link = {"sagemaker.model_package": package.arn, "sagemaker.package_version": str(package.version)}
+    link = {
+        "sagemaker.model_package": package.arn,
+        "sagemaker.package_version": str(package.version),
+        "mlflow.user": package.properties.get(TRAINED_BY, ""),
+    }
     return run.model_copy(update={"tags": {**run.tags, **link}})
 
 
@@ -152,6 +157,9 @@ def _candidate_run(
             "sagemaker.artifact": evidence.artifact_uri,
             **trained,
             "gate": "; ".join(evidence.failures) or "passed",
+            # What MLflow's own pages show above the figures.
+            "mlflow.source.name": f"Dagster run {dagster_run}",
+            "mlflow.note.content": f"The gate: {'; '.join(evidence.failures) or 'passed'}.",
         },
         texts={"evidence.json": evidence.model_dump_json(indent=1), **_images(plots)},
         started_at=(candidate.started_at if same else None) or evidence.decided_at,

@@ -103,6 +103,8 @@ def test_a_server_has_all_of_it_and_everything_points_at_everything(
     assert run.data.params["training_set"] == world.evidence().challenger.training_set_fingerprint
     assert run.data.metrics["average_precision"] == 0.67
     assert run.data.tags["dagster.run_id"] == ran.run_id
+    assert run.data.tags["mlflow.user"] == "tina"
+    assert run.data.tags["mlflow.note.content"] == "The gate: passed."
     assert run.data.tags["sagemaker.model_package"] == package.arn
     plot = client.download_artifacts(run_id, "plots/calibration.svg")
     assert Path(plot).read_text() == "<svg>x</svg>"
