@@ -47,4 +47,8 @@ def declared_by(model: ModelSettings) -> Declared:
 
 def declared_policies(model: ModelSettings) -> dict[str, object]:
     """Return the policies that judge a model's candidates."""
-    return {"gate policy": model.gate.model_dump(mode="json"), "decision policy": model.money.model_dump(mode="json")}
+    return {
+        "gate policy": model.gate.model_dump(mode="json"),
+        "decision policy": model.money.model_dump(mode="json"),
+        "metrics and slices": [model.metrics, [cut.model_dump(mode="json") for cut in model.slices]],
+    }

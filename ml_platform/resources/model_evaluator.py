@@ -138,7 +138,7 @@ class ModelEvaluator(PlatformResource):
             leakage=leakage,
             explained_by=ours.pipeline.explained_by,
             serving=serving,
-            policies=judged_by(policy, money),
+            policies=judged_by(terms),
             intervals=metric_intervals(holdout, scores, declared=terms.metrics),
             failures=verdict.failures,
             decided_at=utc_now(),
@@ -163,10 +163,15 @@ class ModelEvaluator(PlatformResource):
         return self.manifests(model).read("evaluation_report", PromotionEvidence)
 
 
-def judged_by(policy: "GatePolicy", money: "MoneyParameters | None") -> dict[str, str]:
-    """Return the fingerprints of the policies that a candidate is judged by."""
-    judges = {"gate policy": policy, "decision policy": money}
-    return {name: fingerprint_json(judge.model_dump(mode="json")) for name, judge in judges.items() if judge}
+def judged_by(terms: Terms) -> dict[str, str]:
+    """Return the fingerprints of what a candidate is judged by."""
+    judges: dict[str, object] = {
+        "gate policy": terms.policy.model_dump(mode="json"),
+        "metrics and slices": [list(terms.metrics), [cut.model_dump(mode="json") for cut in terms.slices]],
+    }
+    if terms.money:
+        judges["decision policy"] = terms.money.model_dump(mode="json")
+    return {name: fingerprint_json(judge) for name, judge in judges.items()}
 
 
 def _compare(
