@@ -2,12 +2,18 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
 from typing import Any
+from urllib.parse import parse_qs
 
 import boto3
 import pytest
 
 from ml_platform.core.settings import Settings
+from tests.conftest import free_port, start_stand_in
 from tests.contract.hosting_account import eventually
 from tests.contract.test_cloudwatch import an_alarm, put
 from tests.contract.test_hosting_async import Inbox
@@ -97,3 +103,57 @@ def test_nobody_is_told_when_actions_are_off_and_parents_have_their_own(
     assert told["AlarmRule"] == f'ALARM("{silent}")'
     assert "Trigger" not in told
     assert actions_of(cloudwatch, silent) == []
+
+
+@pytest.fixture
+def sns_where_one_topic_hangs() -> Iterator[str]:
+    """Address of an SNS that answers for every topic but one."""
+    ended = Event()
+
+    class Sns(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
+            if form["TopicArn"][0].endswith(":silent"):
+                ended.wait(60)
+            answer = b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>"
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sns) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            ended.set()
+            server.shutdown()
+
+
+def test_a_topic_that_never_answers_delays_no_other(
+    settings: Settings,
+    ground_services: str,
+    images_file: Path,
+    tmp_path: Path,
+    sns_where_one_topic_hangs: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", sns_where_one_topic_hangs)
+    process = start_stand_in(tmp_path / "stand-in", images_file, ground_services, port := free_port())
+    cloudwatch: Any = boto3.client("cloudwatch", endpoint_url=f"http://127.0.0.1:{port}")
+    try:
+        for topic in ("silent", "heard"):
+            arn = f"arn:aws:sns:us-east-1:000000000000:{topic}"
+            name = an_alarm(cloudwatch, "Shop", AlarmActions=[arn])
+            cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="tried")
+        # The other one is waited for ten seconds, and that several times.
+        (item,) = eventually(lambda: actions_of(cloudwatch, name), seconds=8)
+        assert item["HistorySummary"] == f"Successfully executed action {arn}"
+    finally:
+        # What still waits for an answer is not waited for.
+        process.kill()
+        process.wait(20)
