@@ -1,6 +1,7 @@
-"""A new model is one folder: a copy of the platform with one file more trains, judges and remembers it.
+"""A new model is one folder: a copy of the platform with that folder more trains, judges and remembers it.
 
-The copy is another checkout in another process; nothing of this process's code location has a part in it.
+The copy is another checkout in another process; nothing of this process's code location has a part in it. The model
+is one of scikit-learn, by training code of its own.
 """
 
 import json
@@ -22,6 +23,7 @@ from ml_platform.aws.objects import ObjectStore
 from ml_platform.core.settings import Settings
 from ml_platform.defs.model_graph import TRAINING_STAGE
 from ml_platform.evaluation.evidence import PromotionEvidence
+from ml_platform.evaluation.explanations import Explanations
 from ml_platform.features.offline.training_set import read_split
 from ml_platform.features.offline.training_set_spec import TrainingSetManifest
 from ml_platform.training.run import Candidate
@@ -47,6 +49,20 @@ attributes:
   search: {{parameters: {{num_leaves: {{min: 4, max: 16, whole: true}}}}}}
 """
 
+CODE = """\
+def fit(rows, hyperparameters):
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rates = rows.positions("terminal_fraud_rate_7d", "terminal_fraud_rate_30d")
+    others = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    apart = make_column_transformer((SimpleImputer(), rates), remainder=others)
+    return make_pipeline(apart, LogisticRegression()).fit(rows.matrix, rows.labels)
+"""
+
 
 @dataclass(frozen=True)
 class Checkout:
@@ -69,6 +85,7 @@ def copy_with_one_folder_more(target: Path) -> None:
     folder = target / "ml_platform" / "defs" / "models" / MODEL
     folder.mkdir()
     (folder / "defs.yaml").write_text(DECLARATION)
+    (folder / "pipeline.py").write_text(CODE)
 
 
 def run_in(checkout: Path, environment: dict[str, str], runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -127,6 +144,17 @@ def test_its_manifests_say_what_was_made(checkout: Checkout) -> None:
     assert candidate.job_name.startswith("terminal-risk-alert-train-")
     assert evidence.candidate_fingerprint == candidate.fingerprint
     assert evidence.challenger.rows == training_set.splits["holdout"].rows
+
+
+def test_it_was_probed_by_its_own_code_and_gives_reasons(checkout: Checkout) -> None:
+    evidence = checkout.manifests.read("evaluation_report", PromotionEvidence)
+    explained = checkout.manifests.read("explanations", Explanations)
+    assert evidence.leakage is not None
+    assert evidence.leakage.not_probed == ""
+    assert evidence.leakage.shuffled < evidence.leakage.model
+    assert evidence.explained_by.startswith("coefficient")
+    assert {one.feature for one in explained.importance} == set(FEATURES)
+    assert explained.failures == ()
 
 
 def test_its_label_is_about_the_terminal_not_about_the_payment(checkout: Checkout) -> None:

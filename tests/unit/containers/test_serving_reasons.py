@@ -5,13 +5,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from ml_platform.containers.serving.model import ServedModel
+from ml_platform.modeling.artifact import Artifact
+from ml_platform.modeling.asked import Asked
+from ml_platform.modeling.baseline import Baseline
 from ml_platform.modeling.codec import decode_response, encode_csv, encode_instances
 from ml_platform.modeling.contract import CSV, JSON, JSON_LINES
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.reasons import contributions, reasons
+from ml_platform.modeling.training_code import TrainingRows
 from tests.unit.containers.jobs import Server
-from tests.unit.modeling.payments import FEATURES, payments
+from tests.unit.modeling.payments import FEATURES, hyperparameters, payments
 
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 ROWS = payments(40, 21)[list(FEATURES)]
@@ -85,3 +94,16 @@ def test_a_caller_who_takes_anything_gets_reasons_as_json(server: Server) -> Non
         **{ATTRIBUTES: "reasons=1"},
     )
     assert (status, answered["content-type"]) == (200, JSON)
+
+
+def test_a_model_of_scikit_learn_gives_its_reasons_too() -> None:
+    def fit(rows: TrainingRows, _: Any) -> Any:
+        return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(rows.matrix, rows.labels)
+
+    frame = payments(2000, 1)
+    linear = FittedPipeline.fit(frame, None, hyperparameters(model_parameters={}), code=fit)
+    served = ServedModel(Artifact(linear, Baseline.measure(linear.signature, frame, linear.score(frame)), "f", "d"))
+    body = encode_instances([{"amount": 400.0, "terminal_fraud_rate_7d": 0.0, "card_tx_count_1d": 2, "is_weekend": 0}])
+    (prediction,) = json.loads(served.answer(body, JSON, JSON, Asked(reasons=4))[0])["predictions"]
+    assert prediction["reasons"][0]["feature"] == "amount"
+    assert "terminal_fraud_rate_7d" not in [reason["feature"] for reason in prediction["reasons"]]

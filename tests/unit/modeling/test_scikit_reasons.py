@@ -26,7 +26,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 from ml_platform.core.errors import ArtifactError
-from ml_platform.modeling.artifact import load_artifact, save_artifact
+from ml_platform.modeling.artifact import load_archive, load_artifact, pack_archive, save_artifact
 from ml_platform.modeling.baseline import Baseline
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.reasons import contributions_of, reasons
@@ -202,10 +202,11 @@ def test_reasons_are_the_same_when_the_model_was_saved_and_read(model: Any, ordi
     baseline = Baseline.measure(pipeline.signature, VALIDATION, pipeline.score(VALIDATION))
     save_artifact(pipeline, baseline, "f" * 64, tmp_path)
     again = load_artifact(tmp_path).pipeline
-    (matrix, found), (_, read) = explained(pipeline), explained(again)
+    pack_archive(tmp_path, tmp_path / "model.tar.gz")
+    (_, found), (_, read) = explained(pipeline), explained(again)
+    assert load_archive(tmp_path / "model.tar.gz").pipeline.reference == pipeline.reference
     assert np.array_equal(found, read)
     assert reasons(FEATURES, found[0]) == reasons(FEATURES, read[0])
     (tmp_path / "reference.json").write_text('{"method": "linear", "values": [0, 0, 0, 0]}')
     with pytest.raises(ArtifactError, match=r"reference\.json .* digest differs"):
         load_artifact(tmp_path)
-    assert len(matrix)
