@@ -5,6 +5,7 @@ Each sentence is made of the dossier's facts; what is unknown is said, not left 
 
 from collections.abc import Iterator
 
+from ml_platform.modeling.cost_curve import CostCurve
 from ml_platform.registry.card_plots import WARNING_PSI
 from ml_platform.registry.dossier import CardFacts
 
@@ -27,12 +28,18 @@ def _money(facts: CardFacts) -> Iterator[str]:
         yield "What its decisions cost is not known."
         return
     share = curve.savings / curve.doing_nothing if curve.doing_nothing else 0.0
-    against = f" Version {facts.replaces_version} would save {before.savings:,.2f}." if before else ""
+    against = f" Version {facts.replaces_version} {_saves(before)}." if before else ""
     yield (
         f"Of 1,000 payments its decisions save {curve.savings:,.2f} of the {curve.doing_nothing:,.2f} that approving "
         f"everything would cost ({share:.0%}), at {curve.reviews_per_day[curve.chosen]:g} reviews a day.{against} "
         f"Source of the amounts: {curve.source}."
     )
+
+
+def _saves(curve: CostCurve) -> str:
+    if curve.savings < 0:
+        return f"would cost {-curve.savings:,.2f} more than that"
+    return f"would save {curve.savings:,.2f}"
 
 
 def _by_slice(facts: CardFacts) -> Iterator[str]:

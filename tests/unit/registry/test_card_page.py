@@ -123,6 +123,12 @@ def test_why_says_money_the_weakest_slice_stability_and_agreement() -> None:
     assert "Not cut by terminal age: the rows have no column terminal_age_days." in page
 
 
+def test_a_version_before_that_cost_more_than_doing_nothing_is_said_to() -> None:
+    dear = a_curve(2)
+    dear = dear.model_copy(update={"doing_nothing": dear.cost - 70.5})
+    assert "Version 3 would cost 70.50 more than that." in page_of(measured(champion_cost_curve=dear))
+
+
 def test_every_plot_is_well_formed_and_nothing_runs() -> None:
     page = page_of(measured())
     drawn = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
