@@ -1,5 +1,7 @@
 """What promotes nothing: a changed report, a challenger whose champion is gone, a decision that leaves no trace."""
 
+import io
+import tarfile
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ from ml_platform.components.origin import declared_by
 from ml_platform.components.registry import build_model_package
 from ml_platform.core import names
 from ml_platform.core.clock import utc_now
-from ml_platform.core.errors import ConfigurationError, EndpointError
+from ml_platform.core.errors import ArtifactError, ConfigurationError, EndpointError
 from ml_platform.core.settings import Settings
 from ml_platform.deployment.rollout import deploy
 from ml_platform.deployment.rollout_plan import RolloutPolicy
@@ -81,6 +83,42 @@ def test_a_report_as_it_was_judged_is_registered(world: GovernanceWorld) -> None
     evidence = sealed(world)
     assert register_by_the_graph(world, judged=evidence, kept=evidence).success
     assert len(lookup.list_packages(world.settings.region, names.model_package_group(world.model))) == 1
+
+
+# An artifact of another shape
+
+
+def with_another_signature(archive: bytes) -> bytes:
+    """The same artifact, in which one feature has another name."""
+    changed = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(archive)) as before,
+        tarfile.open(fileobj=changed, mode="w:gz") as after,
+    ):
+        for member in before.getmembers():
+            opened = before.extractfile(member)
+            content = opened.read() if opened else b""
+            if member.name.endswith("signature.json"):
+                content = content.replace(b"amount", b"weight")
+            renewed = tarfile.TarInfo(member.name)
+            renewed.size = len(content)
+            after.addfile(renewed, io.BytesIO(content))
+    return changed.getvalue()
+
+
+def test_an_artifact_with_another_signature_is_refused_and_named(
+    world: GovernanceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate, store = world.candidate(), world.governance.store
+    monkeypatch.setattr(GovernanceWorld, "candidate", lambda _: candidate)
+    key = store.key(candidate.artifact_uri)
+    whole = store.get(key)
+    store.put(key, with_another_signature(whole))
+    with pytest.raises(ArtifactError, match="signature"):
+        world.register()
+    assert lookup.list_packages(world.settings.region, names.model_package_group(world.model)) == []
+    store.put(key, whole)
+    assert world.register().version == 1
 
 
 # A champion that is gone
