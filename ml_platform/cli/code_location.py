@@ -8,12 +8,17 @@ import ml_platform
 
 
 def load_definitions() -> dg.Definitions:
-    """Return what Dagster loads from ``ml_platform.definitions``."""
-    from ml_platform.definitions import defs
-
-    return defs()
+    """Return what Dagster loads, but for the descriptions of component types that only its UI shows: 0.4 s of CPU."""
+    return _load(Path())
 
 
 def load_model(model: str) -> dg.Definitions:
     """Return the definitions of one model's folder alone, without their resources: a third of the time of all."""
-    return dg.ComponentTree.for_project(Path(ml_platform.__file__).parent).build_defs(Path("models", model))
+    return _load(Path("models", model))
+
+
+def _load(folder: Path) -> dg.Definitions:
+    from ml_platform.definitions import kept_for_good
+
+    with kept_for_good():
+        return dg.ComponentTree.for_project(Path(ml_platform.__file__).parent).build_defs(folder)
