@@ -56,7 +56,7 @@ def card_page(dossier: Dossier, version: int | None, decision: Decision | None, 
     body = "\n".join(
         [
             f"<h1>{escape(title)}</h1><p>{escape(facts.purpose)} Owner: {escape(facts.owner)}.</p>",
-            _verdict(dossier, decision),
+            _verdict(dossier, version, decision),
             _section("Why", _list(findings(facts))),
             _section("What speaks against it, and what was not judged", _list(facts.limits or ("nothing known",))),
             _section("Figures on the holdout", _figures(facts.figures)),
@@ -78,12 +78,13 @@ def card_page(dossier: Dossier, version: int | None, decision: Decision | None, 
     )
 
 
-def _verdict(dossier: Dossier, decision: Decision | None) -> str:
+def _verdict(dossier: Dossier, version: int | None, decision: Decision | None) -> str:
     facts = dossier.facts
     failures = dossier.evidence.get("failures") or ()
     judged = f" on {facts.judged_at:%Y-%m-%d %H:%M} UTC" if facts.judged_at else ""
     gate = f"The gate stopped it{judged}: {'; '.join(failures)}" if failures else f"The gate let it pass{judged}"
-    decided = decision.in_words() if decision else "Nobody has decided about this version yet."
+    ask = f" Say yes by: ml-platform approve {facts.model} --version {version}; no by adding --reject --reason."
+    decided = decision.in_words() if decision else f"Nobody has decided about this version yet.{ask if version else ''}"
     return f'<div class="decision"><p><strong>{escape(gate)}.</strong></p>{_paragraph(decided)}</div>'
 
 

@@ -181,8 +181,9 @@ def _limits(training_set: "TrainingSetManifest", evidence: "PromotionEvidence") 
         f"judged on {holdout.rows:,} payments of {holdout.first_day} to {holdout.last_day} with {holdout.positives} "
         "positives; other seasons were not seen",
         f"features are looked up {training_set.spec.feature_lookup}; a payment of a new card or terminal has few",
-        f"{holdout.unlabelled:,} payments of the holdout had no known label and were left out",
     ]
+    if holdout.unlabelled:
+        limits.append(f"{holdout.unlabelled:,} payments of the holdout had no known label and were left out")
     if evidence.challenger.unavailable:
         unknown = ", ".join(f"{name} ({why})" for name, why in evidence.challenger.unavailable.items())
         limits.append(f"unknown: {unknown}")
