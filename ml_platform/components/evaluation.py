@@ -85,7 +85,7 @@ def build_evaluation_report(
                 "comparison": picture(
                     plots.comparison_table(evidence.challenger, evidence.champion, evidence.comparison)
                 ),
-                **({"slices": picture(plots.slice_table(evidence.comparison))} if evidence.comparison else {}),
+                "slices": picture(plots.slice_table(evidence.challenger.slices, evidence.comparison)),
                 **drawn,
                 **_money_and_stability(evidence),
                 **_importance(explained),

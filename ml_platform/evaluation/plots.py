@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ml_platform.core import svg
 from ml_platform.evaluation.comparison import Comparison, Difference
 from ml_platform.evaluation.report import RECALL_POINTS, EvaluationReport
+from ml_platform.evaluation.slices import SliceFigures, SliceReport
 from ml_platform.modeling import ranking
 from ml_platform.modeling.cost_curve import CostCurve
 from ml_platform.modeling.declared_metrics import METRICS, Metric
@@ -133,11 +134,24 @@ def _difference(metric: Metric, found: Difference | None) -> str:
     return f"{sign * found.difference:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
-def slice_table(comparison: Comparison, most: int = 8) -> str:
-    """Recall on the slices where the challenger lost most, as a Markdown table."""
-    worst = sorted(comparison.slices, key=lambda found: found.difference)[:most]
-    rows = [f"| {found.slice} | {found.positives} | {found.challenger:.3f} | {found.champion:.3f} |" for found in worst]
-    return "\n".join(["| slice | positives | challenger's recall | champion's |", "|---|---|---|---|", *rows])
+def slice_table(found: SliceReport, comparison: Comparison | None = None, most: int = 8) -> str:
+    """Recall by slice as a Markdown table: where the challenger lost most, or without a champion finds least.
+
+    What was not cut, and why, is beneath.
+    """
+    compared = {other.slice: other for other in comparison.slices} if comparison else {}
+
+    def place(one: SliceFigures) -> float:
+        return compared[one.slice].difference if one.slice in compared else one.recall - 1
+
+    rows = [
+        f"| {one.slice} | {one.positives} | {one.recall:.3f} [{one.low:.3f}, {one.high:.3f}] "
+        f"| {f'{compared[one.slice].champion:.3f}' if one.slice in compared else '-'} |"
+        for one in sorted(found.measured, key=place)[:most]
+    ]
+    absent = [f"- {name} was not cut: {why}" for name, why in found.absent.items()]
+    table = ["| slice | positives | recall, 90 % | champion's |", "|---|---|---|---|", *rows]
+    return "\n".join([*table, *([""] if absent else []), *absent])[: svg.MAX_MARKDOWN]
 
 
 def _recall_curve(labels: "np.ndarray", scores: "np.ndarray") -> tuple[Curve, str]:

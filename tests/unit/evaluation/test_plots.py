@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ml_platform.evaluation import plots
+from ml_platform.evaluation.slices import SliceFigures, SliceReport
 from ml_platform.modeling.cost_curve import CostCurve
 from ml_platform.modeling.money import MoneyParameters
 from ml_platform.modeling.score_stability import ScoreStability
@@ -76,10 +77,11 @@ def test_the_table_shows_intervals_and_money_and_stays_inline() -> None:
         cost_per_1000=a_difference("cost_per_1000", challenger=-410.0, champion=-500.0, low=40.0, high=140.0),
         slices=tuple(a_slice(f"terminal payments in 30 days {n} to {n + 1}") for n in range(12)),
     )
+    own = slices_of(*(f"terminal payments in 30 days {n} to {n + 1}" for n in range(12)))
     table = plots.comparison_table(a_report(), a_champion(), comparison)
     assert "| average precision | 0.6700 | 0.6700 | +0.0100 [+0.0050, +0.0150] |" in table
     assert "| cost of 1,000 payments | 410.00 | 500.00 | -90.00 [-140.00, -40.00] |" in table
-    assert max(len(table), len(plots.slice_table(comparison))) < INLINE_LIMIT
+    assert max(len(table), len(plots.slice_table(own, comparison))) < INLINE_LIMIT
 
 
 def a_curve(capacity: int = 5, seed: int = 0) -> CostCurve:
@@ -116,6 +118,21 @@ def test_stability_is_drawn_by_day() -> None:
     assert "PSI" in picture(plots.stability(ScoreStability.measure(scores, scores, days)))
 
 
-def test_slices_are_shown_worst_first() -> None:
+def slices_of(*names: str, **recall: float) -> SliceReport:
+    fields = {"rows": 900, "positives": 40, "low": 0.1, "high": 0.9, "false_positive_rate": 0.01}
+    return SliceReport(
+        measured=tuple(SliceFigures(slice=name, recall=recall.get(name, 0.67), **fields) for name in (*names, *recall)),
+        absent={"tenant": "no row has a tenant"},
+    )
+
+
+def test_slices_are_shown_worst_first_and_what_was_not_cut_beneath() -> None:
     comparison = a_comparison(slices=(a_slice("fine", champion=0.6), a_slice("worse", champion=0.9)))
-    assert plots.slice_table(comparison).splitlines()[2].startswith("| worse | 40 | 0.670 | 0.900 |")
+    shown = plots.slice_table(slices_of("fine", "worse"), comparison).splitlines()
+    assert shown[2] == "| worse | 40 | 0.670 [0.100, 0.900] | 0.900 |"
+    assert shown[-1] == "- tenant was not cut: no row has a tenant"
+
+
+def test_without_a_champion_the_slice_that_finds_least_comes_first() -> None:
+    shown = plots.slice_table(slices_of(good=0.8, poor=0.2)).splitlines()
+    assert shown[2] == "| poor | 40 | 0.200 [0.100, 0.900] | - |"
