@@ -45,7 +45,8 @@ def facts_of(manifest: Manifest, training_set: Mapping[str, Any] | None, figures
     spec = {name: value for name, value in known.get("spec", {}).items() if name != "as_of"}
     return {
         "data": _flat(known.get("splits", {}), leave_out=("uri",))
-        | _given({"as of": known.get("as_of"), "rows": fingerprints.get("data")}),
+        | _given({"as of": known.get("as_of"), "rows": fingerprints.get("data")})
+        | {f"{name} features and labels": digest for name, digest in manifest.origin.rows.items()},
         "spec": _flat(spec),
         "feature service": _given({"definition": fingerprints.get("feature_service")}),
         "parameters": _parameters(strings),

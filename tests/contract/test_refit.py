@@ -247,6 +247,8 @@ def test_two_versions_say_in_what_they_differ(registry: Registry) -> None:
     found = {(each["part"], each["name"]): (each["before"], each["after"]) for each in json.loads(done.stdout)}
     assert found[("spec", "train_days")] == ("5", "7")
     assert found[("data", "train rows")] == ("600", "840")
+    assert ("data", "train features and labels") in found
+    assert ("data", "validation features and labels") not in found
     assert found[("parameters", "C")] == ("none", "0.5")
     assert found[("parameters", "positive_weight")] == ("none", "2.0")
     assert found[("model", "kind")] == ("lightgbm", "scikit-learn")

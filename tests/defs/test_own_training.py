@@ -82,7 +82,7 @@ def materialized(
     model = a_model(
         MODEL,
         features=list(FEATURES),
-        training=Training(use_search=True, check_refit=True, label_delay_days=1, positive_weight=2),
+        training=Training(use_search=True, check_refit="job", label_delay_days=1, positive_weight=2),
         search=Search(
             parameters={"C": Parameter(min=0.01, max=10, scale="log")},
             strategy="Random",
