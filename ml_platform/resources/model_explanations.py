@@ -6,10 +6,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_platform.evaluation.explanations import Explanations
+    from ml_platform.modeling.pipeline import FittedPipeline
     from ml_platform.resources.model_evaluator import Evaluation
 
 MAX_ROWS = 5000
 """TreeSHAP costs about twenty times a score: whole cards are taken, in one shuffled order, until there are so many."""
+MIN_ROWS = 250
+ROWS_OF_A_MEGABYTE = 5000
+"""Fully grown forests cost milliseconds a row: the larger a model's file, the fewer rows."""
 
 
 def explain_candidate(evaluation: "Evaluation", min_agreement: float) -> "Explanations":
@@ -19,7 +23,7 @@ def explain_candidate(evaluation: "Evaluation", min_agreement: float) -> "Explan
     from ml_platform.evaluation.explanations import Explanations, importance_by_card, judge_reasons, reasons_in_common
     from ml_platform.modeling.reasons import contributions_of
 
-    rows = some_cards(evaluation.holdout)
+    rows = some_cards(evaluation.holdout, rows_for(evaluation.challenger, evaluation.champion))
     evidence, pipeline, champion = evaluation.evidence, evaluation.challenger, evaluation.champion
     found = contributions_of(pipeline, pipeline.signature.values(rows))
     in_common = None
@@ -38,6 +42,12 @@ def explain_candidate(evaluation: "Evaluation", min_agreement: float) -> "Explan
         agreement=in_common,
         failures=judge_reasons(found, in_common, min_agreement, champion=evidence.champion_version).failures,
     )
+
+
+def rows_for(*models: "FittedPipeline | None") -> int:
+    """Return how many rows are explained by these models, so that it takes seconds whatever they are."""
+    largest = max(len(model.estimator.to_bytes()) for model in models if model is not None)
+    return min(MAX_ROWS, max(MIN_ROWS, int(ROWS_OF_A_MEGABYTE * 1e6 / largest)))
 
 
 def some_cards(rows: "pd.DataFrame", most: int = MAX_ROWS) -> "pd.DataFrame":
