@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import dagster as dg
+from dagster._utils.warnings import disable_dagster_warnings
 
 import ml_platform
 
@@ -20,5 +21,6 @@ def load_model(model: str) -> dg.Definitions:
 def _load(folder: Path) -> dg.Definitions:
     from ml_platform.definitions import kept_for_good
 
-    with kept_for_good():
+    # As Dagster's own loading does.
+    with kept_for_good(), disable_dagster_warnings():
         return dg.ComponentTree.for_project(Path(ml_platform.__file__).parent).build_defs(folder)
