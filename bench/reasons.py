@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
@@ -41,7 +42,7 @@ def main() -> int:
     progress("Asking for single rows, and for many at once")
     plain, reasoned = _single_rows(pipeline, frame)
     matrix = pipeline.signature.values(frame.head(BATCH))
-    booster = pipeline.booster
+    booster = lgb.Booster(model_str=pipeline.estimator.to_bytes().decode())
     bare, ours = _alternating(
         lambda: booster.predict(matrix, pred_contrib=True, num_threads=1),
         lambda: strongest(contributions(booster, matrix), len(FEATURES)),

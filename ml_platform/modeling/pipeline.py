@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from ml_platform.core.errors import ArtifactError
-from ml_platform.modeling.boosters import BoosterEstimator, Progress, fit_booster
+from ml_platform.modeling.boosters import Progress, fit_booster
 from ml_platform.modeling.calibration import DEFAULT_THRESHOLD, IDENTITY, Calibration, best_f1_threshold, fit_platt
 from ml_platform.modeling.estimators import Estimator, wrap
 from ml_platform.modeling.schema import Signature
@@ -19,7 +19,6 @@ from ml_platform.modeling.training_code import Explained, Fit, TrainingRows, run
 from ml_platform.modeling.weights import row_weights
 
 if TYPE_CHECKING:
-    import lightgbm as lgb
     import numpy as np
     import pandas as pd
 
@@ -112,17 +111,6 @@ class FittedPipeline:
                     f"{name} is declared to only {'raise' if direction > 0 else 'lower'} the score, and the model does"
                     " not keep to it. LightGBM does by itself; your own code reads hyperparameters.monotone."
                 )
-
-    @property
-    def booster(self) -> "lgb.Booster":
-        """LightGBM's booster, for what only trees can do.
-
-        Raises:
-            ArtifactError: When the model is of another kind.
-        """
-        if not isinstance(self.estimator, BoosterEstimator):
-            raise ArtifactError(f"The model is of kind {self.estimator.kind}, which has no LightGBM booster.")
-        return self.estimator.booster
 
     @property
     def explained_by(self) -> str:

@@ -20,7 +20,7 @@ from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.reasons import contributions, reasons
 from ml_platform.modeling.training_code import TrainingRows
 from tests.unit.containers.jobs import Server
-from tests.unit.modeling.payments import FEATURES, hyperparameters, payments
+from tests.unit.modeling.payments import FEATURES, booster_of, hyperparameters, payments
 
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 ROWS = payments(40, 21)[list(FEATURES)]
@@ -45,7 +45,7 @@ def test_each_row_has_the_reasons_of_its_own_score(
     predictions: list[dict[str, Any]] = (
         json.loads(text)["predictions"] if accept == JSON else [json.loads(line) for line in text.splitlines()]
     )
-    found = contributions(pipeline.booster, ROWS.to_numpy(dtype="float64"))
+    found = contributions(booster_of(pipeline), ROWS.to_numpy(dtype="float64"))
     for prediction, row in zip(predictions, found, strict=True):
         expected = reasons(FEATURES, row, most=most)
         assert [reason["feature"] for reason in prediction["reasons"]] == [reason.feature for reason in expected]

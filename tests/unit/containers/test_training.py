@@ -19,7 +19,7 @@ from ml_platform.modeling.artifact import MEMBERS, load_artifact
 from ml_platform.modeling.contract import ContainerPaths
 from ml_platform.modeling.pipeline import FittedPipeline
 from tests.unit.containers.jobs import clean_environment, serving, train, write_job
-from tests.unit.modeling.payments import hyperparameters, payments
+from tests.unit.modeling.payments import booster_of, hyperparameters, payments
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def test_training_code_may_use_lightgbms_wrappers_for_scikit_learn(tmp_path: Pat
     write_code(base, WRAPPER)
     done = train(base)
     assert done.returncode == 0, done.stderr
-    assert load_artifact(base / "model").pipeline.booster.num_trees() == 5
+    assert booster_of(load_artifact(base / "model").pipeline).num_trees() == 5
 
 
 def test_code_that_is_not_the_one_that_was_asked_for_is_not_run(tmp_path: Path) -> None:

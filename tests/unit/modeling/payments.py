@@ -1,8 +1,10 @@
 """A tiny world with a learnable fraud pattern, for tests that need a model."""
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from ml_platform.modeling.boosters import BoosterEstimator
 from ml_platform.modeling.hyperparameters import HyperParameters
 from ml_platform.modeling.pipeline import FittedPipeline
 
@@ -41,3 +43,9 @@ def hyperparameters(**overrides: object) -> HyperParameters:
 def fitted(**overrides: object) -> FittedPipeline:
     """Return a pipeline fitted on 4,000 payments and calibrated on 2,000 others."""
     return FittedPipeline.fit(payments(4000, 1), payments(2000, 2), hyperparameters(**overrides))
+
+
+def booster_of(pipeline: FittedPipeline) -> lgb.Booster:
+    """Return LightGBM's booster of a pipeline that has one."""
+    assert isinstance(pipeline.estimator, BoosterEstimator)
+    return pipeline.estimator.booster

@@ -8,7 +8,7 @@ from ml_platform.core.errors import ArtifactError, ConfigurationError
 from ml_platform.modeling.calibration import IDENTITY
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.ranking import roc_auc
-from tests.unit.modeling.payments import FEATURES, fitted, hyperparameters, payments
+from tests.unit.modeling.payments import FEATURES, booster_of, fitted, hyperparameters, payments
 
 
 def test_scores_are_probabilities_that_find_the_pattern(pipeline: FittedPipeline) -> None:
@@ -47,19 +47,19 @@ def test_an_array_of_another_width_is_refused(pipeline: FittedPipeline) -> None:
 
 def test_the_same_inputs_give_the_same_model_to_the_byte(pipeline: FittedPipeline) -> None:
     again = fitted()
-    assert again.booster.model_to_string() == pipeline.booster.model_to_string()
+    assert booster_of(again).model_to_string() == booster_of(pipeline).model_to_string()
     assert (again.calibration, again.threshold) == (pipeline.calibration, pipeline.threshold)
 
 
 def test_another_seed_gives_another_model(pipeline: FittedPipeline) -> None:
-    assert fitted(seed=4).booster.model_to_string() != pipeline.booster.model_to_string()
+    assert booster_of(fitted(seed=4)).model_to_string() != booster_of(pipeline).model_to_string()
 
 
 def test_without_validation_the_score_is_the_boosters_and_the_threshold_one_half() -> None:
     bare = FittedPipeline.fit(payments(4000, 1), None, hyperparameters())
     assert (bare.calibration, bare.threshold) == (IDENTITY, 0.5)
     frame = payments(20, 3)
-    direct = bare.booster.predict(bare.signature.values(frame))
+    direct = booster_of(bare).predict(bare.signature.values(frame))
     assert bare.score(frame) == pytest.approx(direct, abs=1e-15)
 
 

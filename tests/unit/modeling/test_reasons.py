@@ -5,20 +5,20 @@ import pytest
 
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.reasons import agreement, contributions, reasons, strongest
-from tests.unit.modeling.payments import payments
+from tests.unit.modeling.payments import booster_of, payments
 
 NAMES = ("a", "b", "c")
 
 
 def test_contributions_add_up_to_the_raw_score(pipeline: FittedPipeline) -> None:
     matrix = pipeline.signature.values(payments(300, 2))
-    raw = np.asarray(pipeline.booster.predict(matrix, raw_score=True))
-    assert np.allclose(contributions(pipeline.booster, matrix).sum(axis=1), raw, atol=1e-9)
+    raw = np.asarray(booster_of(pipeline).predict(matrix, raw_score=True))
+    assert np.allclose(contributions(booster_of(pipeline), matrix).sum(axis=1), raw, atol=1e-9)
 
 
 def test_no_rows_have_no_contributions(pipeline: FittedPipeline) -> None:
     width = len(pipeline.signature.features)
-    assert contributions(pipeline.booster, np.empty((0, width))).shape == (0, width + 1)
+    assert contributions(booster_of(pipeline), np.empty((0, width))).shape == (0, width + 1)
 
 
 def test_only_what_raised_the_score_is_a_reason_strongest_first() -> None:

@@ -11,7 +11,7 @@ from ml_platform.modeling.artifact import load_archive, pack_archive, save_artif
 from ml_platform.modeling.baseline import Baseline
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.modeling.training_code import TrainingRows, load_training_code
-from tests.unit.modeling.payments import FEATURES, hyperparameters, payments
+from tests.unit.modeling.payments import FEATURES, booster_of, hyperparameters, payments
 
 FOREST = """
 def fit(rows, hyperparameters):
@@ -66,13 +66,7 @@ def test_the_same_fit_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_booster_of_ones_own_is_a_model_like_the_default(tmp_path: Path) -> None:
     pipeline = fitted_by(tmp_path, OWN_BOOSTER)
     assert pipeline.estimator.kind == "lightgbm"
-    assert pipeline.booster.num_trees() == 5
-
-
-def test_only_a_booster_has_trees_to_explain(tmp_path: Path) -> None:
-    pipeline = fitted_by(tmp_path, FOREST, model_parameters={"n_estimators": 2})
-    with pytest.raises(ArtifactError, match="scikit-learn, which has no LightGBM booster"):
-        _ = pipeline.booster
+    assert booster_of(pipeline).num_trees() == 5
 
 
 def test_the_code_does_not_see_the_days_that_calibrate(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from ml_platform.modeling.boosters import BoosterEstimator
 from ml_platform.modeling.pipeline import FittedPipeline
 from ml_platform.resources.model_explanations import MAX_ROWS, MIN_ROWS, rows_for, some_cards
-from tests.unit.modeling.payments import fitted
+from tests.unit.modeling.payments import booster_of, fitted
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Sized(BoosterEstimator):
 
 
 def of_size(size: int, pipeline: FittedPipeline) -> FittedPipeline:
-    return replace(pipeline, estimator=Sized(pipeline.booster, size=size))
+    return replace(pipeline, estimator=Sized(booster_of(pipeline), size=size))
 
 
 @pytest.mark.parametrize(("megabytes", "rows"), [(0.2, MAX_ROWS), (1, MAX_ROWS), (10, 500), (90, MIN_ROWS)])
