@@ -37,7 +37,7 @@ class GatePolicy(BaseModel):
         default={"average_precision": 0.10, "roc_auc": 0.75, "card_precision_at_100": 0.02, "calibration_error": 0.05},
         description="By metric: a floor, or a ceiling where smaller is better. Chance level of average precision is "
         "the rate of positives, below 0.01 for fraud; of ROC AUC it is 0.5. Card precision is at most the number of "
-        "compromised cards in a day / 100, so its floor differs by size.",
+        "compromised cards in a day / 100, so its floor differs by size. Given whole: a metric left out has no limit.",
     )
     headline: str = Field(default="average_precision", description="The metric in which a gain is required.")
     required_gain: float | None = Field(
@@ -58,7 +58,7 @@ class GatePolicy(BaseModel):
     max_losses: dict[str, float] = Field(
         default={"average_precision": 0.02, "roc_auc": 0.04, "card_precision_at_100": 0.03},
         description="By metric: loss against the champion that must be ruled out at 90 %; of the headline, when no "
-        "gain is required.",
+        "gain is required. Given whole: a metric left out may lose anything.",
     )
     max_cost_increase_per_1000: float | None = Field(
         default=None,
