@@ -7,9 +7,9 @@ from ml_platform.aws import clients
 from ml_platform.aws.failures import translated
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch.type_defs import PutMetricAlarmInputTypeDef
+    from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef, PutMetricAlarmInputTypeDef
 
-ALARM = "ALARM"
+ALARM, OK = "ALARM", "OK"
 
 
 def put(region: str, requests: "Sequence[PutMetricAlarmInputTypeDef]") -> list[str]:
@@ -22,15 +22,16 @@ def put(region: str, requests: "Sequence[PutMetricAlarmInputTypeDef]") -> list[s
 
 def in_alarm(region: str, names: Sequence[str]) -> list[str]:
     """Return a sentence about each of these alarms that is in state ALARM."""
-    if not names:
-        return []
-    with translated("describe alarms"):
-        answer = clients.cloudwatch(region).describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm"])
     return [
         f"{alarm['AlarmName']}: {alarm.get('StateReason', 'no reason given')}"
-        for alarm in answer["MetricAlarms"]
+        for alarm in _described(region, names)
         if alarm["StateValue"] == ALARM
     ]
+
+
+def not_ok(region: str, names: Sequence[str]) -> list[str]:
+    """Return the names of those that are in alarm, or were not evaluated yet."""
+    return [alarm["AlarmName"] for alarm in _described(region, names) if alarm["StateValue"] != OK]
 
 
 def delete(region: str, names: Sequence[str]) -> None:
@@ -38,3 +39,11 @@ def delete(region: str, names: Sequence[str]) -> None:
     if names:
         with translated("delete alarms"):
             clients.cloudwatch(region).delete_alarms(AlarmNames=list(names))
+
+
+def _described(region: str, names: Sequence[str]) -> "list[MetricAlarmTypeDef]":
+    if not names:
+        return []
+    with translated("describe alarms"):
+        answer = clients.cloudwatch(region).describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm"])
+    return answer["MetricAlarms"]

@@ -20,6 +20,8 @@ from ml_platform.deployment.endpoint_config import deployed_name, endpoint_confi
 from ml_platform.deployment.rollout_plan import RolloutPolicy, alarm_requests, update_endpoint_request
 
 DEADLINE_SECONDS = 3600.0
+ALARMS_SETTLE_SECONDS = 300.0
+"""How long alarms may take to be evaluated and silent; then SageMaker decides what they mean."""
 
 
 class LiveEndpoint(BaseModel):
@@ -132,6 +134,7 @@ def _update(waiting: _Waiting, policy: RolloutPolicy, config: str) -> tuple[endp
     region = waiting.settings.region
     watched = alarms.put(region, alarm_requests(policy, endpoint=waiting.endpoint, config=config))
     try:
+        _until_silent(waiting, watched)
         endpoints.update_endpoint(
             region, update_endpoint_request(policy, endpoint=waiting.endpoint, config=config, alarms=watched)
         )
@@ -139,6 +142,22 @@ def _update(waiting: _Waiting, policy: RolloutPolicy, config: str) -> tuple[endp
     finally:
         # They name this deployment's config, and would stay in alarm for ever after a rollback.
         alarms.delete(region, watched)
+
+
+def _until_silent(waiting: _Waiting, watched: list[str]) -> None:
+    """Wait until every alarm was evaluated and is not in alarm.
+
+    They also read the minutes before: the errors of a fleet that was rolled back just now would send the same config
+    back again, however well it was mended. And one that was never evaluated guards nothing.
+    """
+    began, told = waiting.clock(), False
+    while loud := alarms.not_ok(waiting.settings.region, watched):
+        if (waiting.clock() - began).total_seconds() > ALARMS_SETTLE_SECONDS:
+            return
+        if not told:
+            waiting.on_progress(f"waiting until {' and '.join(loud)} can watch")
+            told = True
+        waiting.sleep(waiting.settings.poll_seconds)
 
 
 def _in_words(policy: RolloutPolicy) -> str:
