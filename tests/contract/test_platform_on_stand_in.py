@@ -4,12 +4,16 @@ Real jobs and real HTTP endpoints behind unmodified boto3; the container is the 
 """
 
 import io
+import json
 import os
 import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pandas as pd
@@ -296,13 +300,19 @@ def test_a_deployment_that_failed_to_come_up_is_made_room_for(platform: Platform
     assert any("deleting" in line for line in said)
 
 
-def test_an_update_swaps_the_model_without_a_failed_request(
-    platform: Platform, package: ModelPackage, endpoint: str
-) -> None:
+@pytest.fixture(scope="module")
+def second(platform: Platform, package: ModelPackage) -> ModelPackage:
     other_seed = PARAMETERS.model_copy(update={"seed": 8})
     challenger = train(platform.settings, platform.store, replace(platform.inputs, hyperparameters=other_seed))
-    second = registered_and_approved(platform, submission(challenger))
-    scorer, stop, failed, answered = Scorer(platform.settings, endpoint), threading.Event(), [], []
+    return registered_and_approved(platform, submission(challenger))
+
+
+@contextmanager
+def steady_clients(platform: Platform, endpoint: str) -> Iterator[tuple[list[float], list[MLPlatformError]]]:
+    """Two clients that score without a pause: what they were answered, and what failed."""
+    scorer, stop = Scorer(platform.settings, endpoint), threading.Event()
+    answered: list[float] = []
+    failed: list[MLPlatformError] = []
     row = dict(zip(FEATURES, (200.0, 3, 1), strict=True))
 
     def send() -> None:
@@ -316,15 +326,39 @@ def test_an_update_swaps_the_model_without_a_failed_request(
     for thread in clients_at_work:
         thread.start()
     try:
-        live = deploy(platform.settings, MODEL, second)
+        yield answered, failed
     finally:
         stop.set()
         for thread in clients_at_work:
             thread.join()
+
+
+def test_an_update_swaps_the_model_without_a_failed_request(
+    platform: Platform, package: ModelPackage, second: ModelPackage, endpoint: str
+) -> None:
+    with steady_clients(platform, endpoint) as (answered, failed):
+        live = deploy(platform.settings, MODEL, second)
     assert live.version == second.version
     assert live.previous_config != live.config
     assert failed == []
     assert len(set(answered)) == 2
+    assert deploy(platform.settings, MODEL, package).version == package.version
+
+
+def test_a_version_whose_server_was_mended_is_not_sent_back_by_its_old_errors(
+    platform: Platform, package: ModelPackage, second: ModelPackage, endpoint: str, stand_in: str
+) -> None:
+    def faults(method: str, document: dict[str, Any]) -> None:
+        url, body = f"{stand_in}/_stand-in/faults", json.dumps(document).encode()
+        urlopen(Request(url, body, method=method), timeout=10).close()  # noqa: S310 - http only
+
+    target = f"{endpoint}/{endpoint}-v{second.version}-*"
+    faults("POST", {"kind": "error-response", "target": target, "times": None, "parameters": {"status": 500}})
+    with steady_clients(platform, endpoint) as (_, failed), pytest.raises(RolloutRolledBackError, match="alarm"):
+        deploy(platform.settings, MODEL, second)
+    assert failed
+    faults("DELETE", {})
+    assert deploy(platform.settings, MODEL, second).version == second.version
     assert deploy(platform.settings, MODEL, package).version == package.version
 
 
