@@ -81,6 +81,7 @@ def _watched(resource: str) -> Iterator[None]:
     except AwsError as error:
         logger.warning("%s cannot be scaled now: %s", resource, error)
     except Exception:
+        # Whatever it is, it is a defect of the stand-in: it is told in the log, and the others go on being scaled.
         logger.exception("scaling %s failed inside the stand-in", resource)
 
 
