@@ -7,6 +7,7 @@ What to draw is decided by the caller.
 """
 
 import math
+import sys
 import re
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import quote
@@ -314,7 +315,8 @@ def _range(values: Sequence[float]) -> Point:
         return (0.0, 1.0)
     low, high = min(finite), max(finite)
     if low == high:
-        return (low - 0.5, high + 0.5) if abs(low) < 2**50 else (low - abs(low) / 2, high + abs(high) / 2)
+        around = 0.5 if abs(low) < 2**50 else abs(low) / 2
+        return max(low - around, -sys.float_info.max), min(high + around, sys.float_info.max)
     return low, high
 
 

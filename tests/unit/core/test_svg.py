@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ml_platform.core import svg
@@ -38,6 +38,7 @@ def paths(picture: Element, color: str) -> list[str]:
 
 @settings(max_examples=80, deadline=None)
 @given(SERIES, SERIES, WORDS, WORDS, NUMBERS)
+@example([], [], "", "", -1.1984620899082105e308)
 def test_lines_of_any_numbers_are_short_and_well_formed(
     first: list[tuple[float, float]], second: list[tuple[float, float]], title: str, name: str, level: float
 ) -> None:
