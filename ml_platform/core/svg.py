@@ -7,8 +7,8 @@ What to draw is decided by the caller.
 """
 
 import math
-import sys
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import quote
 
